@@ -1,0 +1,1 @@
+"""The network: vision tower, pooled projector, language model. Knows no terminal."""

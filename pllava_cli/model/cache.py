@@ -1,0 +1,101 @@
+"""A key-value cache that is filled once with a clip and then answers any number of questions.
+
+The library's growing cache copies everything for every token. This one writes into a buffer with
+room at the end; going back to the clip is setting a number. The clip's part is never written again.
+"""
+
+import torch
+from torch import Tensor
+from transformers.cache_utils import Cache, DynamicLayer
+
+ROOM = 512
+"""Positions a buffer is given beyond what is asked for when it has to grow."""
+
+
+class PrefixLayer(DynamicLayer):  # type: ignore[misc]
+    """Keys and values [B, heads, length, width] of one layer, at the start of a larger buffer."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.length = 0
+
+    def lazy_initialization(self, key_states: Tensor, value_states: Tensor) -> None:
+        """Take type and place from the first keys; the buffer comes with `reserve`."""
+        self.dtype, self.device = key_states.dtype, key_states.device
+        batch, heads, _, width = key_states.shape
+        self.keys = key_states.new_empty((batch, heads, 0, width))
+        self.values = value_states.new_empty((batch, heads, 0, value_states.shape[-1]))
+        self.is_initialized = True
+
+    def update(
+        self, key_states: Tensor, value_states: Tensor, *args: object, **kwargs: object
+    ) -> tuple[Tensor, Tensor]:
+        """Append keys and values; returns views of all so far."""
+        if not self.is_initialized:
+            self.lazy_initialization(key_states, value_states)
+        start, end = self.length, self.length + key_states.shape[-2]
+        if end > self.keys.shape[-2]:
+            self.reserve(end + ROOM)
+        self.keys[:, :, start:end] = key_states
+        self.values[:, :, start:end] = value_states
+        self.length = end
+        return self.keys[:, :, :end], self.values[:, :, :end]
+
+    def reserve(self, positions: int) -> None:
+        """Make room for `positions` in all."""
+        if not self.is_initialized or positions <= self.keys.shape[-2]:
+            return
+        self.keys = _grown(self.keys, self.length, positions)
+        self.values = _grown(self.values, self.length, positions)
+
+    def get_seq_length(self) -> int:
+        """Positions filled."""
+        return self.length
+
+    def copy(self, length: int) -> "PrefixLayer":
+        """A layer of its own, with the first `length` positions."""
+        twin = PrefixLayer()
+        twin.dtype, twin.device, twin.is_initialized, twin.length = self.dtype, self.device, True, length
+        twin.keys = _grown(self.keys, length, length + ROOM)
+        twin.values = _grown(self.values, length, length + ROOM)
+        return twin
+
+
+def _grown(buffer: Tensor, length: int, positions: int) -> Tensor:
+    larger = buffer.new_empty((*buffer.shape[:2], positions, buffer.shape[3]))
+    larger[:, :, :length] = buffer[:, :, :length]
+    return larger
+
+
+class PrefixCache(Cache):  # type: ignore[misc]
+    """All layers' keys and values, with a prefix that is kept."""
+
+    def __init__(self, layers: int) -> None:
+        super().__init__(layers=[PrefixLayer() for _ in range(layers)])
+
+    @property
+    def length(self) -> int:
+        """Positions filled."""
+        return int(self.layers[0].length)
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of all buffers."""
+        return sum(layer.keys.nbytes + layer.values.nbytes for layer in self.layers if layer.is_initialized)
+
+    def rewind(self, length: int) -> None:
+        """Forget all positions from `length` on."""
+        for layer in self.layers:
+            layer.length = length
+
+    def reserve(self, positions: int) -> None:
+        """Make room for `positions` in all, so that no token has to grow the buffers."""
+        for layer in self.layers:
+            layer.reserve(positions)
+
+    @torch.inference_mode()
+    def copy(self, length: int) -> "PrefixCache":
+        """A cache of its own, with the first `length` positions."""
+        twin = PrefixCache(0)
+        twin.layers = [layer.copy(length) for layer in self.layers]
+        return twin

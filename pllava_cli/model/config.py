@@ -1,0 +1,144 @@
+"""What a PLLaVA network is made of: LLaVA's configuration plus frames and pooling.
+
+The released folders call themselves "llava" and leave out whatever equalled a library default when
+they were written, so they are read here field by field and never through the library's guessing.
+"""
+
+from typing import Any
+
+from huggingface_hub.dataclasses import strict
+from transformers import CLIPVisionConfig, LlamaConfig, LlavaConfig
+
+from pllava_cli.errors import CheckpointError
+from pllava_cli.model.pooling import Shape
+
+
+@strict
+class PllavaConfig(LlavaConfig):  # type: ignore[misc]
+    """Configuration of `PllavaForConditionalGeneration`.
+
+    `pooling_shape` is (T, H, W): how many temporal slots, patch rows and patch columns are left of a
+    clip after average pooling; their product is the number of visual tokens of a clip.
+    """
+
+    model_type = "pllava"
+
+    num_frames: int = 1
+    pooling_shape: list[int] | tuple[int, ...] = (1, 24, 24)
+
+    @property
+    def visual_tokens(self) -> int:
+        """Visual tokens of one clip."""
+        t, h, w = self.pooling_shape
+        return t * h * w
+
+    @property
+    def patch_grid(self) -> tuple[int, int]:
+        """Rows and columns of patches the vision tower makes of one frame."""
+        side = self.vision_config.image_size // self.vision_config.patch_size
+        return side, side
+
+    @property
+    def vision_depth(self) -> int:
+        """How many of the vision tower's layers are needed for the selected hidden state.
+
+        Hidden state 0 is the embedding, k the output of layer k; -2 is therefore the output of the
+        last but one layer, and the last layer is never run.
+        """
+        layers: int = self.vision_config.num_hidden_layers
+        layer: int = self.vision_feature_layer
+        return layer if layer >= 0 else layers + 1 + layer
+
+
+def read_config(raw: dict[str, Any], num_frames: int | None, pooling_shape: Shape | None) -> PllavaConfig:
+    """Build a `PllavaConfig` from the `config.json` of any known layout.
+
+    Args:
+        raw: The parsed file.
+        num_frames: Frames a clip is sampled to; `None` takes the checkpoint's.
+        pooling_shape: (T, H, W); `None` takes the checkpoint's.
+
+    Raises:
+        CheckpointError: A needed field is missing or has a value that no PLLaVA can have.
+    """
+    for part in ("text_config", "vision_config"):
+        if not isinstance(raw.get(part), dict):
+            raise CheckpointError(
+                f"config.json has no {part}: this is not a LLaVA or PLLaVA checkpoint",
+                "give a folder that holds a PLLaVA checkpoint with --model",
+            )
+    frames = num_frames if num_frames is not None else raw.get("num_frames")
+    shape = pooling_shape if pooling_shape is not None else raw.get("pooling_shape")
+    if frames is None or shape is None:
+        raise CheckpointError(
+            "the checkpoint's config.json does not say how many frames it takes or how it pools them",
+            "give both --frames and --pooling-shape, for example --frames 16 --pooling-shape 16,12,12",
+        )
+    try:
+        config = PllavaConfig(
+            text_config=_text_config(raw),
+            vision_config=CLIPVisionConfig(**_without_type(raw["vision_config"])),
+            image_token_index=raw.get("image_token_index", raw.get("image_token_id", 32000)),
+            projector_hidden_act=raw.get("projector_hidden_act", "gelu"),
+            vision_feature_layer=raw.get("vision_feature_layer", -2),
+            vision_feature_select_strategy=raw.get("vision_feature_select_strategy", "default"),
+            num_frames=frames,
+            pooling_shape=tuple(shape),
+        )
+    except Exception as error:
+        raise CheckpointError(
+            f"config.json cannot be used: {' '.join(str(error).split())}",
+            "the file is damaged or belongs to another kind of model",
+        ) from error
+    _check(config)
+    return config
+
+
+def _without_type(section: dict[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in section.items() if key != "model_type"}
+
+
+def _text_config(raw: dict[str, Any]) -> LlamaConfig:
+    section = dict(raw["text_config"])
+    if section.get("model_type", "llama") != "llama":
+        raise ValueError(f"the language model is a {section['model_type']!r}, not a Llama")
+    # The embedding's row count may stand at the top level only.
+    if "vocab_size" not in section and "vocab_size" in raw:
+        section["vocab_size"] = raw["vocab_size"]
+    if section.get("pad_token_id") is None and raw.get("pad_token_id") is not None:
+        section["pad_token_id"] = raw["pad_token_id"]
+    return LlamaConfig(**_without_type(section))
+
+
+def _check(config: PllavaConfig) -> None:
+    shape = config.pooling_shape
+    if len(shape) != 3 or not all(isinstance(n, int) and n > 0 for n in shape):
+        raise CheckpointError(
+            f"the pooling shape {list(shape)} is not three positive numbers",
+            "give frames, rows and columns, for example --pooling-shape 16,12,12",
+        )
+    if not isinstance(config.num_frames, int) or config.num_frames < 1:
+        raise CheckpointError(f"{config.num_frames} frames cannot be sampled", "give --frames 1 or more")
+    if config.tie_word_embeddings:
+        raise CheckpointError(
+            "the checkpoint ties its head to its embeddings, which no PLLaVA does",
+            "the checkpoint's config.json belongs to another kind of model",
+        )
+    if config.vision_feature_select_strategy != "default":
+        raise CheckpointError(
+            f"the vision feature strategy {config.vision_feature_select_strategy!r} is not supported",
+            "PLLaVA checkpoints drop the class token ('default')",
+        )
+    if not 0 < config.vision_depth <= config.vision_config.num_hidden_layers:
+        raise CheckpointError(
+            f"vision_feature_layer {config.vision_feature_layer} does not exist in a vision tower of "
+            f"{config.vision_config.num_hidden_layers} layers",
+            "the checkpoint's config.json is damaged",
+        )
+    positions = config.text_config.max_position_embeddings
+    if config.visual_tokens >= positions:
+        raise CheckpointError(
+            f"a pooling shape of {'x'.join(map(str, shape))} makes {config.visual_tokens} visual tokens; "
+            f"the language model has {positions} positions",
+            "choose a smaller --pooling-shape",
+        )

@@ -1,0 +1,137 @@
+"""From a filled cache to token ids, one at a time: token ids in, token ids out, no text."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+from torch import Tensor
+from transformers import LogitsProcessorList, TemperatureLogitsWarper, TopPLogitsWarper
+
+from pllava_cli.errors import UsageError
+from pllava_cli.model.cache import PrefixCache
+from pllava_cli.model.modeling import PllavaForConditionalGeneration
+
+Stopped = Literal["eos", "length", "repetition"]
+
+LOOP_TOKENS = 32
+"""Length of a tail that counts as a loop; chosen so that lists and songs' refrains pass."""
+LOOP_REPEATS = 4
+"""Times a phrase must have come in a row to count as a loop."""
+LONGEST_PHRASE = 64
+"""Longest phrase looked for, in tokens."""
+
+
+@dataclass(frozen=True)
+class Decoding:
+    """How tokens are chosen."""
+
+    max_new_tokens: int = 256
+    """Most tokens of one answer."""
+    temperature: float = 0.0
+    """0 takes the likeliest token (greedy); above, tokens are drawn."""
+    top_p: float = 1.0
+    """When drawing: the likeliest tokens that together have this probability."""
+    seed: int | None = None
+    """When drawing: the same seed gives the same answer."""
+
+    def __post_init__(self) -> None:
+        if self.max_new_tokens < 1:
+            raise UsageError(
+                f"{self.max_new_tokens} new tokens cannot be generated", "give --max-new-tokens 1 or more"
+            )
+        if self.temperature < 0:
+            raise UsageError(
+                f"a temperature of {self.temperature} does not exist", "give --temperature 0 or more"
+            )
+        if not 0 < self.top_p <= 1:
+            raise UsageError(f"a top-p of {self.top_p} does not exist", "give --top-p above 0 and at most 1")
+
+
+class TokenRun:
+    """The tokens of one answer, as an iterator; `stopped` says why it ended.
+
+    Args:
+        model: The model whose cache it is.
+        cache: Filled with everything before `ids`; the answer is appended to it.
+        ids: The rest of the prompt, at least one token.
+        decoding: How tokens are chosen.
+        stop_ids: Tokens that end an answer and do not belong to it.
+    """
+
+    def __init__(
+        self,
+        model: PllavaForConditionalGeneration,
+        cache: PrefixCache,
+        ids: Sequence[int],
+        decoding: Decoding,
+        stop_ids: frozenset[int],
+    ) -> None:
+        self.stopped: Stopped = "length"
+        self.ids: list[int] = []
+        self._model, self._cache, self._decoding, self._stop_ids = model, cache, decoding, stop_ids
+        self._prompt = list(ids)
+        self._warpers = _warpers(decoding)
+        self._random = torch.Generator(device=model.device)
+        if decoding.seed is None:
+            self._random.seed()
+        else:
+            self._random.manual_seed(decoding.seed)
+
+    def __iter__(self) -> Iterator[int]:
+        self._cache.reserve(self._cache.length + len(self._prompt) + self._decoding.max_new_tokens)
+        ids = self._prompt
+        for _ in range(self._decoding.max_new_tokens):
+            token = self._choose(step(self._model, self._cache, ids))
+            if token in self._stop_ids:
+                self.stopped = "eos"
+                return
+            self.ids.append(token)
+            yield token
+            if is_looping(self.ids):
+                self.stopped = "repetition"
+                return
+            ids = [token]
+
+    @torch.inference_mode()
+    def _choose(self, logits_V: Tensor) -> int:
+        if self._decoding.temperature == 0:
+            return int(logits_V.argmax())
+        scores = self._warpers(None, logits_V.float()[None])
+        return int(torch.multinomial(scores.softmax(-1), 1, generator=self._random))
+
+
+@torch.inference_mode()
+def step(model: PllavaForConditionalGeneration, cache: PrefixCache, ids: Sequence[int]) -> Tensor:
+    """Run ids through the model, appending to the cache; returns the logits [V] after the last."""
+    input_ids = torch.tensor([ids], device=model.device)
+    output = model(input_ids=input_ids, past_key_values=cache, use_cache=True, logits_to_keep=1)
+    logits: Tensor = output.logits[0, -1]
+    return logits
+
+
+@torch.inference_mode()
+def prefill(model: PllavaForConditionalGeneration, cache: PrefixCache, embeddings_1SD: Tensor) -> None:
+    """Fill the cache with embeddings [1, S, D]; no logits are computed."""
+    cache.reserve(cache.length + embeddings_1SD.shape[1])
+    model.model.language_model(inputs_embeds=embeddings_1SD, past_key_values=cache, use_cache=True)
+
+
+def is_looping(ids: Sequence[int]) -> bool:
+    """Whether the tail of `ids` is one phrase said again and again."""
+    for period in range(1, min(LONGEST_PHRASE, len(ids) // LOOP_REPEATS) + 1):
+        if ids[-1] != ids[-1 - period]:
+            continue
+        span = max(period * LOOP_REPEATS, LOOP_TOKENS)
+        if len(ids) >= span and all(ids[-i] == ids[-i - period] for i in range(1, span - period + 1)):
+            return True
+    return False
+
+
+def _warpers(decoding: Decoding) -> LogitsProcessorList:
+    warpers = LogitsProcessorList()
+    if decoding.temperature > 0:
+        warpers.append(TemperatureLogitsWarper(float(decoding.temperature)))
+        if decoding.top_p < 1:
+            warpers.append(TopPLogitsWarper(decoding.top_p))
+    return warpers

@@ -1,0 +1,175 @@
+"""From the names in a checkpoint to the parameters of the network.
+
+Four layouts are known, and all are brought to the names of transformers 5:
+
+- released: LLaVA names, the language model wrapped by PEFT (`language_model.base_model.model.…`,
+  `…q_proj.base_layer.weight`, `…lora_A.default.weight`);
+- plain LLaVA in its old names (`language_model.model.…`, `vision_tower.vision_model.…`);
+- plain LLaVA in its new names (`model.language_model.…`, `lm_head.weight`);
+- adapters: only LoRA and projector tensors, laid over one of the above.
+
+The accounting is strict: each tensor of the file is used or known to be of no use, each parameter
+of the network is filled, shapes agree; otherwise nothing is loaded and the names are told.
+"""
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+
+from pllava_cli.errors import CheckpointError
+from pllava_cli.model.tensors import StoredTensor
+
+_LORA = re.compile(r"^(?P<module>.+)\.lora_(?P<side>[AB])(?:\.\w+)?\.weight$")
+_PREFIXES = (
+    ("base_model.model.", ""),
+    ("language_model.base_model.model.", "language_model."),
+    ("language_model.lm_head.", "lm_head."),
+    ("language_model.model.", "model.language_model."),
+    ("vision_tower.", "model.vision_tower."),
+    ("multi_modal_projector.", "model.multi_modal_projector."),
+    ("model.vision_tower.vision_model.", "model.vision_tower."),
+)
+"""Old start of a name -> new start, applied once each, in this order."""
+
+# Never used: LLaVA-NeXT's row separator, and buffers that older libraries saved.
+_USELESS = re.compile(r"(^|\.)image_newline$|\.rotary_emb\.inv_freq$|\.embeddings\.position_ids$")
+_VISION_LAYER = re.compile(r"^model\.vision_tower\.encoder\.layers\.(\d+)\.")
+_POST_NORM = "model.vision_tower.post_layernorm."
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """What one parameter is made of: a weight, and perhaps a LoRA pair to be merged into it."""
+
+    weight: StoredTensor | None = None
+    lora_A: StoredTensor | None = None
+    lora_B: StoredTensor | None = None
+
+    @property
+    def parts(self) -> list[StoredTensor]:
+        """The tensors to be read."""
+        return [part for part in (self.weight, self.lora_A, self.lora_B) if part]
+
+
+def canonical(key: str) -> tuple[str, str]:
+    """The parameter a checkpoint's tensor belongs to, and its role: "weight", "lora_A" or "lora_B"."""
+    role = "weight"
+    if found := _LORA.match(key):
+        key, role = f"{found['module']}.weight", f"lora_{found['side']}"
+    for old, new in _PREFIXES:
+        if key.startswith(old):
+            key = new + key.removeprefix(old)
+    return key.replace(".base_layer.", "."), role
+
+
+def is_adapter(tensors: Iterable[StoredTensor]) -> bool:
+    """Whether a checkpoint holds nothing but LoRA and projector tensors."""
+    return all(
+        role != "weight" or name.startswith("model.multi_modal_projector.")
+        for name, role in (canonical(tensor.key) for tensor in tensors)
+    )
+
+
+def plan(
+    shapes: Mapping[str, tuple[int, ...]],
+    tensors: Iterable[StoredTensor],
+    vision_depth: int,
+    over: Mapping[str, Recipe] | None = None,
+) -> dict[str, Recipe]:
+    """Decide which tensors make which parameter.
+
+    Args:
+        shapes: Parameter name -> shape, of the network to be filled.
+        tensors: The checkpoint's tensors.
+        vision_depth: Number of vision layers that are run; the tensors above are left unread.
+        over: Recipes of a base checkpoint, which these tensors are laid over.
+
+    Returns:
+        Parameter name -> recipe, for every parameter.
+
+    Raises:
+        CheckpointError: Tensors are missing, not understood, given twice or of a wrong shape.
+    """
+    recipes: dict[str, Recipe] = {}
+    strange: list[str] = []
+    for tensor in tensors:
+        name, role = canonical(tensor.key)
+        if name in shapes:
+            recipe = recipes.get(name, Recipe())
+            if getattr(recipe, role) is not None:
+                raise CheckpointError(
+                    f"{name} is given twice ({tensor.key})", "two checkpoints are mixed in this folder"
+                )
+            recipes[name] = replace(recipe, **{role: tensor})
+        elif not _is_useless(name, vision_depth):
+            strange.append(tensor.key)
+    for name, base in (over or {}).items():
+        recipe = recipes.get(name, Recipe())
+        recipes[name] = replace(recipe, weight=recipe.weight or base.weight)
+    missing = [name for name in shapes if name not in recipes or recipes[name].weight is None]
+    _check_names(missing, strange)
+    _check_shapes(shapes, recipes)
+    return recipes
+
+
+def _is_useless(name: str, vision_depth: int) -> bool:
+    layer = _VISION_LAYER.match(name)
+    return bool(
+        _USELESS.search(name)
+        or name.startswith(_POST_NORM)
+        or (layer and int(layer.group(1)) >= vision_depth)
+    )
+
+
+def _check_names(missing: list[str], strange: list[str]) -> None:
+    if missing and strange:
+        raise CheckpointError(
+            f"the checkpoint lacks {_names(missing)} and has {_names(strange)}, which no PLLaVA has",
+            "its layout is not known, or its config.json belongs to another checkpoint",
+        )
+    if missing:
+        raise CheckpointError(
+            f"the checkpoint lacks {_names(missing)}",
+            "the download is incomplete, or the wrong --base was given",
+        )
+    if strange:
+        raise CheckpointError(
+            f"the checkpoint has {_names(strange)}, which no PLLaVA has", "its layout is not known"
+        )
+
+
+def _check_shapes(shapes: Mapping[str, tuple[int, ...]], recipes: Mapping[str, Recipe]) -> None:
+    wrong = []
+    for name, recipe in recipes.items():
+        shape = shapes[name]
+        if recipe.weight and recipe.weight.shape != shape:
+            wrong.append(f"{recipe.weight.key} is {_size(recipe.weight.shape)} instead of {_size(shape)}")
+        first, second = recipe.lora_A, recipe.lora_B
+        if (first is None) != (second is None):
+            wrong.append(f"{name} has only one half of its LoRA pair")
+        elif (
+            first
+            and second
+            and (
+                len(first.shape) != 2
+                or len(second.shape) != 2
+                or (second.shape[0], first.shape[1]) != shape
+                or first.shape[0] != second.shape[1]
+            )
+        ):
+            wrong.append(f"the LoRA pair of {name} is {_size(second.shape)} by {_size(first.shape)}")
+    if wrong:
+        more = f" (and {len(wrong) - 3} more)" if len(wrong) > 3 else ""
+        raise CheckpointError(
+            "; ".join(wrong[:3]) + more, "config.json or --base belongs to another checkpoint"
+        )
+
+
+def _size(shape: tuple[int, ...]) -> str:
+    return "x".join(map(str, shape)) or "a single number"
+
+
+def _names(names: list[str]) -> str:
+    count = "1 tensor" if len(names) == 1 else f"{len(names)} tensors"
+    more = ", …" if len(names) > 3 else ""
+    return f"{count} ({', '.join(names[:3])}{more})"

@@ -1,0 +1,125 @@
+"""PLLaVA as a network, on transformers' LLaVA.
+
+Three parts differ from LLaVA: the vision tower ends at the selected layer (what lies above it is
+never run and never loaded), the projector pools, and a clip of `num_frames` frames gives one block
+of visual tokens. Everything else, generation included, is the library's.
+"""
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor, nn
+from transformers import AutoModel, CLIPVisionConfig
+from transformers.modeling_outputs import BaseModelOutputWithPooling
+from transformers.models.clip.modeling_clip import CLIPVisionModel
+from transformers.models.llava.modeling_llava import (
+    LlavaForConditionalGeneration,
+    LlavaModel,
+    LlavaPreTrainedModel,
+)
+
+from pllava_cli.model.config import PllavaConfig
+from pllava_cli.model.pooling import PooledProjector
+
+FramesSeen = Callable[[int, int], None]
+"""Called with (frames seen so far, frames in all) while the vision tower works."""
+
+FRAMES_AT_ONCE = 4
+"""Frames the vision tower sees in one pass: bounds its activations, and lets progress be told."""
+
+
+class VisionTower(CLIPVisionModel):  # type: ignore[misc]
+    """CLIP's vision model cut off at a layer, without what only the layers above would use."""
+
+    def __init__(self, config: CLIPVisionConfig, depth: int) -> None:
+        super().__init__(config)
+        del self.encoder.layers[depth:]
+        # The pooled class token is not used, so neither is its norm.
+        self.post_layernorm = nn.Identity()
+
+
+class PllavaModel(LlavaModel):  # type: ignore[misc]
+    """Vision tower, pooled projector and language model, without the head."""
+
+    config: PllavaConfig
+
+    def __init__(self, config: PllavaConfig) -> None:
+        LlavaPreTrainedModel.__init__(self, config)
+        self.vision_tower = VisionTower(config.vision_config, config.vision_depth)
+        time_slots, rows, columns = config.pooling_shape
+        self.multi_modal_projector = PooledProjector(
+            config.vision_config.hidden_size,
+            config.text_config.hidden_size,
+            config.projector_hidden_act,
+            (time_slots, rows, columns),
+        )
+        self.language_model = AutoModel.from_config(config.text_config)
+        self.post_init()
+
+    def see(self, pixels_FCHW: Tensor, on_frames: FramesSeen | None = None) -> Tensor:
+        """Patches [F, H*W, width] of `F` frames [F, 3, S, S], class token dropped."""
+        dtype, device = self.vision_tower.dtype, self.vision_tower.device
+        patches = []
+        for start in range(0, len(pixels_FCHW), FRAMES_AT_ONCE):
+            some = pixels_FCHW[start : start + FRAMES_AT_ONCE].to(device, dtype)
+            patches.append(self.vision_tower(some).last_hidden_state[:, 1:])
+            if on_frames:
+                on_frames(min(start + FRAMES_AT_ONCE, len(pixels_FCHW)), len(pixels_FCHW))
+        return torch.cat(patches)
+
+    def encode_clips(self, pixels_FCHW: Tensor, on_frames: FramesSeen | None = None) -> Tensor:
+        """Visual tokens [B, visual tokens, width] of the B clips whose frames come one after another.
+
+        Raises:
+            ValueError: The number of frames is no multiple of the clip length.
+        """
+        frames = self.config.num_frames
+        if len(pixels_FCHW) == 0 or len(pixels_FCHW) % frames:
+            raise ValueError(f"{len(pixels_FCHW)} frames given, but a clip has {frames}")
+        rows, columns = self.config.patch_grid
+        patches = self.see(pixels_FCHW, on_frames)
+        visual: Tensor = self.multi_modal_projector(
+            patches.view(-1, frames, rows, columns, patches.shape[-1])
+        )
+        return visual
+
+    def get_image_features(self, pixel_values: Tensor, **kwargs: object) -> BaseModelOutputWithPooling:
+        """LLaVA's hook: the visual tokens of every clip, as a list in `pooler_output`."""
+        return BaseModelOutputWithPooling(pooler_output=list(self.encode_clips(pixel_values)))
+
+
+class PllavaForConditionalGeneration(LlavaForConditionalGeneration):  # type: ignore[misc]
+    """PLLaVA with its language-model head.
+
+    `forward` and `generate` take `pixel_values` [B * num_frames, 3, S, S], `input_ids` with one
+    placeholder id per visual token, and `attention_mask` (left padding where rows differ in length).
+    """
+
+    config: PllavaConfig
+    config_class = PllavaConfig
+
+    def __init__(self, config: PllavaConfig) -> None:
+        LlavaPreTrainedModel.__init__(self, config)
+        self.model = PllavaModel(config)
+        self.lm_head = nn.Linear(config.text_config.hidden_size, config.text_config.vocab_size, bias=False)
+        self.post_init()
+
+    @torch.inference_mode()
+    def encode_frames(self, pixel_values: Tensor, on_frames: FramesSeen | None = None) -> Tensor:
+        """Visual tokens [clips * visual tokens, width] of frames [clips * num_frames, 3, S, S]."""
+        return self.model.encode_clips(pixel_values, on_frames).flatten(0, 1)
+
+    def embed(self, input_ids: Tensor, visual_tokens: Tensor | None = None) -> Tensor:
+        """Embeddings [B, S, D] of ids [B, S], with `visual_tokens` [n, D] at the placeholders.
+
+        Raises:
+            ValueError: The placeholders and the visual tokens differ in number.
+        """
+        embeddings: Tensor = self.get_input_embeddings()(input_ids)
+        if visual_tokens is None:
+            return embeddings
+        is_visual = input_ids == self.config.image_token_id
+        placeholders = int(is_visual.sum())
+        if placeholders != len(visual_tokens):
+            raise ValueError(f"{placeholders} placeholders in the prompt, {len(visual_tokens)} visual tokens")
+        return embeddings.masked_scatter(is_visual.unsqueeze(-1), visual_tokens.to(embeddings))

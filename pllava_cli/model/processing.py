@@ -1,0 +1,114 @@
+"""Frames and a prompt become the tensors the model takes.
+
+The placeholder of each clip is expanded to one id per visual token here, so that lengths are known
+before the model runs and a mismatch is an error, not a wrong answer.
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from numpy.typing import ArrayLike
+from torch import Tensor
+
+from pllava_cli.errors import UsageError
+from pllava_cli.model.config import PllavaConfig
+from pllava_cli.model.loading import read_json
+from pllava_cli.model.pooling import fill_slots
+from pllava_cli.model.preprocessing import ClipPreprocessor, Frames, check_frames
+from pllava_cli.model.tokenizer import Tokenizer
+
+
+class Processor:
+    """Prepares the inputs of `PllavaForConditionalGeneration`.
+
+    Args:
+        folder: The checkpoint's folder: tokenizer.json and preprocessor_config.json are read.
+        config: The model's configuration; its placeholder id is set to the tokenizer's, which is
+            what the prompt will hold (in some released files the two differ).
+        pad_id: Id that fills the left of shorter rows.
+        placeholder: What stands for a clip in a prompt.
+    """
+
+    def __init__(self, folder: Path, config: PllavaConfig, pad_id: int, placeholder: str) -> None:
+        self.placeholder = placeholder
+        self.tokenizer = Tokenizer(folder, placeholder)
+        self.preprocess = ClipPreprocessor.from_config(read_json(folder / "preprocessor_config.json"))
+        self.num_frames = config.num_frames
+        self.visual_tokens = config.visual_tokens
+        self.pad_id = pad_id
+        self.warnings: tuple[str, ...] = ()
+        if config.image_token_id != self.tokenizer.placeholder_id:
+            self.warnings = (
+                f"config.json gives {placeholder} the id {config.image_token_id}, the tokenizer "
+                f"{self.tokenizer.placeholder_id}; the tokenizer's is used",
+            )
+            config.image_token_index = self.tokenizer.placeholder_id
+
+    def __call__(
+        self, frames: ArrayLike | Sequence[ArrayLike] | None, prompt: str | Sequence[str]
+    ) -> dict[str, Tensor]:
+        """Tensors for one prompt, or for several as a left-padded batch.
+
+        Args:
+            frames: One clip's frames uint8 [T, H, W, 3], or a list of clips, the k-th for the k-th
+                placeholder over all prompts; `None` for text alone. A clip with fewer frames than
+                the model takes has its own repeated; one with more is an error.
+            prompt: The rendered prompt, or one per row.
+
+        Returns:
+            `input_ids` and `attention_mask` [B, S] and, with clips, `pixel_values`
+            [clips * num_frames, 3, size, size].
+
+        Raises:
+            UsageError: Clips and placeholders differ in number, or the frames are not frames.
+        """
+        prompts = [prompt] if isinstance(prompt, str) else list(prompt)
+        clips = self._clips(frames)
+        rows = [self.expand(self.tokenizer.encode(text)) for text in prompts]
+        wanted = [text.count(self.placeholder) for text in prompts]
+        if sum(wanted) != len(clips):
+            raise UsageError(
+                f"the prompt has {sum(wanted)} {self.placeholder} for {len(clips)} clips",
+                "give one for each clip",
+            )
+        inputs = self._pad(rows)
+        if clips:
+            inputs["pixel_values"] = torch.cat([self.preprocess(group) for group in _groups(clips, wanted)])
+        return inputs
+
+    def expand(self, ids: list[int]) -> list[int]:
+        """Ids with every placeholder repeated once per visual token."""
+        placeholder = self.tokenizer.placeholder_id
+        return [i for token in ids for i in ([token] * (self.visual_tokens if token == placeholder else 1))]
+
+    def pixel_values(self, frames: ArrayLike) -> Tensor:
+        """Pixel values [num_frames, 3, size, size] of one clip alone."""
+        return self.preprocess(self._clips(frames))
+
+    def _clips(self, frames: Any) -> list[Frames]:
+        if frames is None:
+            return []
+        clips = frames if isinstance(frames, (list, tuple)) else [frames]
+        return [self._fill(check_frames(clip)) for clip in clips]
+
+    def _fill(self, clip: Frames) -> Frames:
+        if len(clip) > self.num_frames:
+            raise UsageError(
+                f"{len(clip)} frames given, but the model takes {self.num_frames}",
+                "sample as many frames as the model takes, or set num_frames when loading it",
+            )
+        return clip[fill_slots(len(clip), self.num_frames)]
+
+    def _pad(self, rows: list[list[int]]) -> dict[str, Tensor]:
+        length = max(len(row) for row in rows)
+        ids = [[self.pad_id] * (length - len(row)) + row for row in rows]
+        mask = [[0] * (length - len(row)) + [1] * len(row) for row in rows]
+        return {"input_ids": torch.tensor(ids), "attention_mask": torch.tensor(mask)}
+
+
+def _groups(clips: list[Frames], counts: list[int]) -> list[list[Frames]]:
+    """The clips of each prompt: the clips of one prompt are resized to a common shape."""
+    rest = iter(clips)
+    return [[next(rest) for _ in range(count)] for count in counts if count]

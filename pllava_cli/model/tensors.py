@@ -1,0 +1,143 @@
+"""The tensors of a checkpoint folder: which there are, and their bytes when they are wanted.
+
+Only safetensors are read, never pickle. Names and shapes come from the files' headers, so that a
+checkpoint is judged before a single weight is read.
+"""
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from math import prod
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+
+from pllava_cli.errors import CheckpointError
+
+REOPEN_BYTES = 128 << 20
+"""A shard is mapped into memory and what was read stays resident until it is closed, so it is closed
+and opened again after this many bytes: the peak stays near the size of the finished model."""
+
+DTYPE_BYTES = {
+    "F64": 8,
+    "F32": 4,
+    "F16": 2,
+    "BF16": 2,
+    "I64": 8,
+    "I32": 4,
+    "I16": 2,
+    "I8": 1,
+    "U8": 1,
+    "BOOL": 1,
+}
+
+
+@dataclass(frozen=True)
+class StoredTensor:
+    """One tensor in one file."""
+
+    file: Path
+    key: str
+    shape: tuple[int, ...]
+    bytes: int
+
+
+@dataclass
+class TensorReader:
+    """Reads tensors one by one; hand them over sorted by file to open each only a few times."""
+
+    _file: Path | None = None
+    _handle: Any = None
+    _read_bytes: int = field(default=0)
+
+    def read(self, stored: StoredTensor) -> torch.Tensor:
+        """The tensor, in main memory; it may map the file, so copy what is to be kept.
+
+        Raises:
+            CheckpointError: The file has changed or cannot be read.
+        """
+        if self._file != stored.file or self._read_bytes > REOPEN_BYTES:
+            self._handle = None
+            self._handle = _open(stored.file)
+            self._file, self._read_bytes = stored.file, 0
+        self._read_bytes += stored.bytes
+        try:
+            tensor: torch.Tensor = self._handle.get_tensor(stored.key)
+        except (SafetensorError, OSError, RuntimeError) as error:
+            raise _unreadable(stored.file, error) from error
+        return tensor
+
+
+def list_tensors(folder: Path) -> list[StoredTensor]:
+    """Every tensor of a checkpoint folder, by file and name.
+
+    Raises:
+        CheckpointError: There are no safetensors, shards are missing, or a file is damaged.
+    """
+    return [tensor for file in _weight_files(folder) for tensor in _tensors_of(file)]
+
+
+def _weight_files(folder: Path) -> list[Path]:
+    index, single = folder / "model.safetensors.index.json", folder / "model.safetensors"
+    if index.exists() and single.exists():
+        raise CheckpointError(
+            f"{folder} holds both model.safetensors and shards with an index",
+            "these are two checkpoints in one folder; keep the files of one",
+        )
+    if index.exists():
+        return _shards(folder, index)
+    for file in (single, folder / "adapter_model.safetensors"):
+        if file.exists():
+            return [file]
+    if any(folder.glob("*.bin")) or any(folder.glob("*.pt")) or any(folder.glob("*.pth")):
+        raise CheckpointError(
+            f"{folder} has its weights only as pickle files (.bin, .pt), which can run code and are not read",
+            "get the safetensors of this checkpoint, or convert them with safetensors' own tools",
+        )
+    raise CheckpointError(
+        f"{folder} has no model.safetensors and no model.safetensors.index.json",
+        "give a folder that holds a whole checkpoint",
+    )
+
+
+def _shards(folder: Path, index: Path) -> list[Path]:
+    try:
+        names = sorted(set(json.loads(index.read_text())["weight_map"].values()))
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise CheckpointError(f"{index} is damaged", "get the checkpoint's files again") from error
+    strange = [name for name in names if not isinstance(name, str) or Path(name).name != name]
+    if strange:
+        raise CheckpointError(
+            f"{index} names a file outside its folder: {strange[0]!r}", "do not use this checkpoint"
+        )
+    missing = [name for name in names if not (folder / name).exists()]
+    if missing:
+        raise CheckpointError(
+            f"{folder} lacks {len(missing)} of {len(names)} weight files: {', '.join(missing[:3])}",
+            "the download is incomplete; get the checkpoint's files again",
+        )
+    return [folder / name for name in names]
+
+
+def _tensors_of(file: Path) -> Iterator[StoredTensor]:
+    with _open(file) as handle:
+        for key in sorted(handle.keys()):
+            part = handle.get_slice(key)
+            shape = tuple(part.get_shape())
+            yield StoredTensor(file, key, shape, prod(shape) * DTYPE_BYTES.get(part.get_dtype(), 1))
+
+
+def _open(file: Path) -> Any:
+    try:
+        return safe_open(file, framework="pt", device="cpu")
+    except (SafetensorError, OSError) as error:
+        raise _unreadable(file, error) from error
+
+
+def _unreadable(file: Path, error: Exception) -> CheckpointError:
+    reason = " ".join(str(error).split()) or type(error).__name__
+    return CheckpointError(
+        f"{file} cannot be read as safetensors: {reason}", "the file is damaged or cut short; get it again"
+    )

@@ -1,0 +1,111 @@
+"""Text to token ids and back, by the checkpoint's tokenizer.json alone.
+
+transformers 5 rebuilds the normaliser of Llama-class tokenizers from tokenizer_config.json and so
+changes their ids (35 of 39 recorded prompts); the file that the checkpoint was trained with rules.
+"""
+
+import json
+from pathlib import Path
+
+from tokenizers import AddedToken
+from tokenizers import Tokenizer as FastTokenizer
+from tokenizers.decoders import DecodeStream
+
+from pllava_cli.errors import CheckpointError
+
+
+class Tokenizer:
+    """A checkpoint's tokenizer.
+
+    Args:
+        folder: The checkpoint's folder.
+        placeholder: Text that stands for a clip; it must be one token.
+
+    Raises:
+        CheckpointError: There is no tokenizer.json, it is damaged, or it lacks the placeholder.
+    """
+
+    def __init__(self, folder: Path, placeholder: str) -> None:
+        file = folder / "tokenizer.json"
+        if not file.exists():
+            raise CheckpointError(
+                f"{folder} has no tokenizer.json",
+                "get the checkpoint's tokenizer.json; tokenizer.model alone is not read",
+            )
+        try:
+            self._tokenizer = FastTokenizer.from_file(str(file))
+        except Exception as error:  # the library raises bare Exception
+            raise CheckpointError(
+                f"{file} cannot be read: {error}", "the file is damaged; get it again"
+            ) from error
+        self._tokenizer.no_padding()
+        self._tokenizer.no_truncation()
+        self._add_stored_tokens(folder)
+        found = self.id_of(placeholder)
+        if found is None:
+            raise CheckpointError(
+                f"the tokenizer in {folder} does not know {placeholder}",
+                "its tokenizer belongs to a language model alone; get the files of the PLLaVA checkpoint",
+            )
+        self.placeholder_id = found
+
+    def _add_stored_tokens(self, folder: Path) -> None:
+        """Add the tokens that only added_tokens.json knows, if they take the ids it gives them."""
+        file = folder / "added_tokens.json"
+        if not file.exists():
+            return
+        try:
+            stored = sorted(json.loads(file.read_text(encoding="utf-8")).items(), key=lambda item: item[1])
+        except (OSError, ValueError, AttributeError, TypeError) as error:
+            raise CheckpointError(
+                f"{file} cannot be read: {error}", "the file is damaged; get it again"
+            ) from error
+        for text, number in stored:
+            if self.id_of(text) is None:
+                self._tokenizer.add_special_tokens([AddedToken(text, special=True, normalized=False)])
+                if self.id_of(text) != number:
+                    raise CheckpointError(
+                        f"{file} gives {text} the id {number}, the tokenizer {self.id_of(text)}",
+                        "tokenizer.json and added_tokens.json belong to different checkpoints",
+                    )
+
+    def id_of(self, token: str) -> int | None:
+        """The id of a token, or `None`."""
+        found: int | None = self._tokenizer.token_to_id(token)
+        return found
+
+    def encode(self, text: str) -> list[int]:
+        """Token ids of a prompt, with the start-of-text token where the tokenizer adds one."""
+        ids: list[int] = self._tokenizer.encode(text).ids
+        return ids
+
+    def decode(self, ids: list[int]) -> str:
+        """The text of token ids, without special tokens."""
+        text: str = self._tokenizer.decode(ids, skip_special_tokens=True)
+        return text
+
+    def stream(self) -> "TextStream":
+        """A new incremental decoder."""
+        return TextStream(self._tokenizer)
+
+
+class TextStream:
+    """Decodes ids as they come, holding back what is not yet a whole character."""
+
+    def __init__(self, tokenizer: FastTokenizer) -> None:
+        self._tokenizer = tokenizer
+        self._decoder = DecodeStream(skip_special_tokens=True)
+        self._ids: list[int] = []
+        self._shown = ""
+
+    def feed(self, token_id: int) -> str:
+        """The text that this id completes; "" if none yet."""
+        self._ids.append(token_id)
+        piece: str = self._decoder.step(self._tokenizer, token_id) or ""
+        self._shown += piece
+        return piece
+
+    def rest(self) -> str:
+        """What was held back to the end: bytes that never became a character."""
+        whole: str = self._tokenizer.decode(self._ids, skip_special_tokens=True)
+        return whole.removeprefix(self._shown) if whole.startswith(self._shown) else ""
