@@ -1,0 +1,182 @@
+"""Files the user writes: where they are, how TOML is read, and how a value is checked.
+
+A file of settings is input like any other. Its size is bounded, and whatever is wrong in it becomes
+one line that names the file and the key; `registry` and `settings` both read through here.
+"""
+
+import difflib
+import math
+import os
+import tomllib
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any
+
+from pllava_cli.errors import UsageError
+
+MAX_BYTES = 1 << 20
+"""A settings or prompt file above 1 MiB is a mistake: a prompt must fit 4096 positions."""
+
+Check = Callable[[Any], Any]
+"""Takes a TOML value and returns it in our type, or raises `ValueError(message)` or `(message, hint)`."""
+
+
+def config_dir() -> Path:
+    """Return `$XDG_CONFIG_HOME/pllava`, or `~/.config/pllava` where that is unset or relative.
+
+    Source: https://specifications.freedesktop.org/basedir-spec/latest/ (relative paths are ignored).
+    """
+    base = Path(os.environ.get("XDG_CONFIG_HOME", ""))
+    return (base if base.is_absolute() else expand(Path("~/.config"))) / "pllava"
+
+
+def expand(path: Path) -> Path:
+    """Replace a leading `~`; where no home directory is known the path stays as it is."""
+    try:
+        return path.expanduser()
+    except RuntimeError:
+        return path
+
+
+def read_text(path: Path) -> str:
+    """Read a small regular file of UTF-8 text.
+
+    Raises:
+        UsageError: If it is missing, no regular file, unreadable, too long or not UTF-8.
+    """
+    try:
+        if not path.is_file():
+            what = "is not a regular file" if path.exists() else "does not exist"
+            raise UsageError(f"{path} {what}", "name a text file")
+        with path.open("rb") as file:
+            data = file.read(MAX_BYTES + 1)
+        if len(data) > MAX_BYTES:
+            raise UsageError(f"{path} is longer than {MAX_BYTES} bytes", "name a text file")
+        return data.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise UsageError(f"{path} is not UTF-8 at byte {error.start}", "save it as UTF-8 text") from None
+    except (OSError, ValueError) as error:  # ValueError: a NUL byte in the path
+        raise UsageError(f"cannot read {path}: {getattr(error, 'strerror', None) or error}") from None
+
+
+def read_toml(path: Path) -> dict[str, Any]:
+    """Read a TOML file.
+
+    Raises:
+        UsageError: If it cannot be read or is not TOML, naming the line.
+    """
+    try:
+        return tomllib.loads(read_text(path))
+    except (tomllib.TOMLDecodeError, RecursionError) as error:
+        raise UsageError(f"{path} is not valid TOML: {error}", "see https://toml.io for the form") from None
+
+
+def checked(path: Path | str, table: str, values: Any, schema: dict[str, Check]) -> dict[str, Any]:
+    """Check one table of a file against its schema and return it in our types.
+
+    Args:
+        path: The file, or another name of the origin, for messages.
+        table: Dotted name of the table; empty for the top level.
+        values: The table as read.
+        schema: The check of each key that may stand in it.
+
+    Raises:
+        UsageError: If it is no table, or a key is unknown or of a wrong type.
+    """
+    if not isinstance(values, dict):
+        raise UsageError(f"{path}: {table} must be a table, found {values!r}", f"write it as [{table}]")
+    found = {}
+    for key, value in values.items():
+        name = f"{table}.{key}" if table else key
+        if key not in schema:
+            raise UsageError(f"{path}: unknown key {name}", suggestion(key, schema, "the keys are"))
+        try:
+            found[key] = schema[key](value)
+        except ValueError as error:
+            message, *hint = error.args
+            raise UsageError(f"{path}: {name}: {message}", *(hint or [f"correct {name} in {path}"])) from None
+    return found
+
+
+def suggestion(name: str, known: Iterable[str], otherwise: str) -> str:
+    """Say which known name was probably meant, or list them all after `otherwise`."""
+    names = list(dict.fromkeys(known))
+    by_lower = {each.lower(): each for each in names}
+    close = difflib.get_close_matches(name.lower(), by_lower, n=1)
+    return f"did you mean {by_lower[close[0]]}?" if close else f"{otherwise} {', '.join(names)}"
+
+
+def text(value: Any) -> str:
+    """Check for a string that can be encoded: not the name of a file that is not UTF-8."""
+    if not isinstance(value, str):
+        raise ValueError(f"expected text, found {value!r}")
+    try:
+        value.encode()
+    except UnicodeEncodeError:
+        raise ValueError(f"expected UTF-8 text, found {value!r}") from None
+    if "\0" in value:
+        raise ValueError("expected text without NUL characters")
+    return value
+
+
+def filled_text(value: Any) -> str:
+    """Check for text that is more than white space."""
+    if not text(value).strip():
+        raise ValueError("expected text, found nothing")
+    return str(value)
+
+
+def texts(value: Any) -> tuple[str, ...]:
+    """Check for a list of strings."""
+    if not isinstance(value, list):
+        raise ValueError(f"expected a list of texts, found {value!r}")
+    return tuple(filled_text(each) for each in value)
+
+
+def integer(low: int, high: int) -> Check:
+    """Make a check for a whole number from `low` to `high`."""
+
+    def check(value: Any) -> int:
+        if isinstance(value, bool) or not isinstance(value, int) or not low <= value <= high:
+            raise ValueError(f"expected a whole number from {low} to {high}, found {value!r}")
+        return value
+
+    return check
+
+
+def number(low: float, high: float) -> Check:
+    """Make a check for a finite number from `low` to `high`."""
+
+    def check(value: Any) -> float:
+        right_type = isinstance(value, int | float) and not isinstance(value, bool)
+        if not right_type or not math.isfinite(value) or not low <= value <= high:
+            raise ValueError(f"expected a number from {low:g} to {high:g}, found {value!r}")
+        return float(value)
+
+    return check
+
+
+def boolean(value: Any) -> bool:
+    """Check for true or false."""
+    if not isinstance(value, bool):
+        raise ValueError(f"expected true or false, found {value!r}")
+    return value
+
+
+def choice(*names: str) -> Check:
+    """Make a check for one of a few names."""
+
+    def check(value: Any) -> str:
+        if value not in names:
+            raise ValueError(f"expected one of {', '.join(names)}, found {value!r}")
+        return str(value)
+
+    return check
+
+
+def pooling_shape(value: Any) -> tuple[int, int, int]:
+    """Check for a pooling shape: frames, rows and columns of visual tokens."""
+    one = integer(1, 4096)
+    if not isinstance(value, list) or len(value) != 3:
+        raise ValueError(f"expected three whole numbers T, H, W, found {value!r}")
+    return one(value[0]), one(value[1]), one(value[2])

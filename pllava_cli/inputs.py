@@ -1,0 +1,93 @@
+"""What the user points at: clips that are there, with stable ids, and the window to look at.
+
+Everything that can be known before a checkpoint is loaded is refused here, so that a slip in a file
+name costs a moment and not the minutes of loading.
+"""
+
+import hashlib
+import os
+import re
+import stat
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from pllava_cli.errors import UsageError
+
+_STEM_CHARACTERS = 48  # enough to recognise a clip; the digest tells clips apart
+_DIGEST_CHARACTERS = 10  # 40 bits: a clash among 100,000 clips has a chance of 0.5 %
+
+
+@dataclass(frozen=True)
+class Clip:
+    """One input video."""
+
+    path: Path
+    """As the user gave it."""
+    id: str
+    """Name of the file and a digest of its absolute path: the same on every run."""
+
+
+def clips(paths: Sequence[str]) -> list[Clip]:
+    """Return the clips at `paths`, in order.
+
+    Raises:
+        UsageError: If one of them is missing, no regular file or unreadable.
+    """
+    for path in paths:
+        _check(path)
+    return [Clip(Path(path), clip_id(Path(path))) for path in paths]
+
+
+def clip_id(path: Path) -> str:
+    """Return a stable id for a path, safe in file names, whatever bytes the path is made of."""
+    whole = os.fsencode(os.path.abspath(path))  # noqa: PTH100 (Path.resolve would follow symbolic links)
+    stem = re.sub(r"[^\w.-]+", "-", path.stem, flags=re.ASCII).strip("-.")[:_STEM_CHARACTERS]
+    return f"{stem or 'clip'}-{hashlib.sha256(whole).hexdigest()[:_DIGEST_CHARACTERS]}"
+
+
+def window(start: str | None, end: str | None) -> tuple[float | None, float | None]:
+    """Read --start and --end.
+
+    Raises:
+        UsageError: If one is no time, or the end is not after the start.
+    """
+    start_s, end_s = _seconds("--start", start), _seconds("--end", end)
+    if end_s is not None and end_s <= (start_s or 0.0):
+        raise UsageError(
+            f"--end {end} is not after --start {start or 0}", "the window runs from --start to --end"
+        )
+    return start_s, end_s
+
+
+def _seconds(flag: str, text: str | None) -> float | None:
+    """Read an instant of a clip: seconds, or [HH:]MM:SS, each with or without a fraction."""
+    if text is None:
+        return None
+    match = re.fullmatch(
+        r"(?:(?:(\d{1,4}):)?(\d{1,2}):(?=[0-5]?\d(?:\.|$)))?(\d{1,9}(?:\.\d{1,9})?)", text, re.ASCII
+    )
+    if match is None or int(match[2] or 0) > 59:
+        raise UsageError(
+            f"{flag}: expected seconds or [HH:]MM:SS, found {text!r}", f"write {flag} 90 or {flag} 1:30"
+        )
+    return int(match[1] or 0) * 3600 + int(match[2] or 0) * 60 + float(match[3])
+
+
+def _check(path: str) -> None:
+    if not path:
+        raise UsageError("the name of a clip is empty", "name a video file")
+    try:
+        mode = Path(path).stat().st_mode
+    except (FileNotFoundError, NotADirectoryError):
+        raise UsageError(f"there is no file {path}", "check the name; quote names with spaces") from None
+    except (OSError, ValueError) as error:  # no permission, a loop of links, a name too long, a NUL byte
+        raise UsageError(
+            f"cannot read {path}: {getattr(error, 'strerror', None) or error}", "check the path"
+        ) from None
+    if stat.S_ISDIR(mode):
+        raise UsageError(f"{path} is a directory", "name the video files in it")
+    if not stat.S_ISREG(mode):
+        raise UsageError(f"{path} is not a regular file", "save the video to a file first")
+    if not os.access(path, os.R_OK):
+        raise UsageError(f"cannot read {path}: permission denied", "check its permissions")

@@ -1,0 +1,134 @@
+"""The registry: the checkpoints of weights.toml by name, and where their files are on this machine.
+
+Everything that differs between checkpoints stands in weights.toml and nowhere else; the user's own
+file is merged over it, and any local directory is a checkpoint too. Nothing here asks the network:
+what is not on this machine is an error that names the command which fetches it.
+"""
+
+from collections.abc import Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from pllava_cli import configfile as cf
+from pllava_cli import weightsfile
+from pllava_cli.errors import CheckpointError
+from pllava_cli.weightsfile import PRECISIONS, Checkpoint, Defaults, Lora, Preset
+
+__all__ = [
+    "PRECISIONS",
+    "Checkpoint",
+    "Defaults",
+    "Lora",
+    "Preset",
+    "all_checkpoints",
+    "as_dict",
+    "builtin_file",
+    "defaults",
+    "find",
+    "locate",
+    "user_file",
+]
+
+
+def find(name_or_path: str | Path) -> Checkpoint:
+    """Return the checkpoint of that name, alias, repository or local directory.
+
+    A name of the registry comes before a directory of the same name; write `./name` for the latter.
+
+    Raises:
+        CheckpointError: If there is neither.
+    """
+    if isinstance(name_or_path, str):
+        wanted = name_or_path.lower()
+        for checkpoint in all_checkpoints():
+            if wanted in _names(checkpoint):
+                return checkpoint
+        if not wanted:  # which as a path would be the working directory
+            raise CheckpointError("the checkpoint's name is empty", "`pllava models list` lists the names")
+    path = cf.expand(Path(name_or_path))
+    try:
+        if path.is_dir():
+            path = path.resolve()
+            lora = Lora(rank=None, alpha=defaults().alpha, targets=())
+            return Checkpoint(str(path), path=path, lora=lora, origin="given as a path")
+        exists = path.exists()
+    except (OSError, ValueError):  # a name too long, or a NUL byte in it
+        exists = False
+    if exists:
+        raise CheckpointError(f"{name_or_path} is a file", "name the checkpoint's directory")
+    if isinstance(name_or_path, Path) or name_or_path.startswith((".", "/", "~")):
+        raise CheckpointError(f"there is no directory {name_or_path}", "`pllava models list` lists the names")
+    known = [each for checkpoint in all_checkpoints() for each in (checkpoint.name, *checkpoint.aliases)]
+    hint = cf.suggestion(name_or_path, known, "`pllava models list` lists the names:")
+    raise CheckpointError(f"there is no checkpoint {name_or_path!r}, nor such a directory", hint)
+
+
+def locate(checkpoint: Checkpoint, *, offline: bool) -> Path:
+    """Return the directory on this machine that holds the checkpoint's files.
+
+    Looks at the given path or in the model hub's own cache; no request is ever made.
+
+    Args:
+        checkpoint: As `find` returns it.
+        offline: Whether the user forbade the network: the hint then says that nothing is fetched.
+
+    Raises:
+        CheckpointError: If it is not there, or a download has left weight files out.
+    """
+    from pllava_cli import hubcache
+
+    if checkpoint.path is not None:
+        if not checkpoint.path.is_dir():
+            raise CheckpointError(
+                f"{checkpoint.name}: there is no directory {checkpoint.path}", f"see {checkpoint.origin}"
+            )
+        return checkpoint.path  # what is in it the loader says best
+    assert checkpoint.repo is not None  # the schema asks for a repository or a path
+    hint = "on a machine with a network, run: " if offline else "run: "
+    hint += hubcache.download_command(checkpoint.repo, checkpoint.revision, checkpoint.ignore)
+    folder = hubcache.snapshot(checkpoint.repo, checkpoint.revision)
+    if folder is None:
+        size = f" ({checkpoint.size_gb:g} GB)" if checkpoint.size_gb else ""
+        raise CheckpointError(f"{checkpoint.name}{size} is not on this machine", hint)
+    missing = hubcache.missing_weights(folder)
+    if missing:
+        more = f" and {len(missing) - 1} more" if len(missing) > 1 else ""
+        raise CheckpointError(f"{checkpoint.name} is incomplete: {folder} lacks {missing[0]}{more}", hint)
+    return folder
+
+
+def all_checkpoints() -> list[Checkpoint]:
+    """Return every checkpoint of weights.toml, the user's own last."""
+    return list(weightsfile.read(builtin_file(), user_file())[0].values())
+
+
+def defaults() -> Defaults:
+    """Return the defaults and presets of weights.toml."""
+    return weightsfile.read(builtin_file(), user_file())[1]
+
+
+def builtin_file() -> Path:
+    """Return the registry that comes with the tool: inside an installed package, or atop a checkout."""
+    inside = Path(__file__).with_name("weights.toml")
+    return inside if inside.is_file() else Path(__file__).parents[1] / "weights.toml"
+
+
+def user_file() -> Path:
+    """Return the user's own registry, which need not exist."""
+    return cf.config_dir() / "weights.toml"
+
+
+def as_dict(checkpoint: Checkpoint) -> dict[str, Any]:
+    """Return an entry as plain data for JSON."""
+    plain = {
+        key: dict(value) if isinstance(value, Mapping) else value for key, value in vars(checkpoint).items()
+    }
+    plain["path"] = None if checkpoint.path is None else str(checkpoint.path)
+    plain["lora"] = None if checkpoint.lora is None else asdict(checkpoint.lora)
+    return plain
+
+
+def _names(checkpoint: Checkpoint) -> set[str]:
+    names = (checkpoint.name, *checkpoint.aliases, *filter(None, [checkpoint.repo]))
+    return {name.lower() for name in names}

@@ -1,0 +1,280 @@
+"""What a run does: every setting resolved once, with where its value came from.
+
+Flags come before PLLAVA_* variables, those before ./pllava.toml, that before the user's config.toml,
+and weights.toml is last. A preset counts in the layer that names it: `--preset fast` beats `frames`
+of a file, `--frames` beats any preset. Nothing downstream sees a raw flag.
+"""
+
+import os
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pllava_cli import configfile as cf
+from pllava_cli import registry
+from pllava_cli.errors import UsageError
+from pllava_cli.weightsfile import LIMITS
+
+DTYPES = ("auto", "fp16", "bf16", "fp32")
+QUANTIZATIONS = ("auto", "none", "4bit", "8bit")
+
+
+@dataclass(frozen=True)
+class Settings:
+    """The resolved settings of one run. None: left to the checkpoint or to the engine."""
+
+    model: str
+    base: str | None
+    alpha: float | None
+    num_frames: int | None
+    pooling_shape: tuple[int, int, int] | None
+    device: str
+    dtype: str
+    quantize: str
+    system: str | None
+    prompt: str | None
+    max_new_tokens: int
+    temperature: float
+    top_p: float
+    seed: int | None
+    decode_timeout_s: float
+    offline: bool
+    origins: Mapping[str, str]
+    """Where each value came from, by option name."""
+
+
+@dataclass(frozen=True)
+class Option:
+    """One setting: how its text is read and what values it takes."""
+
+    check: cf.Check
+    from_text: Callable[[str], Any] = str
+    """Turns the text of a flag or variable into the value that TOML would hold."""
+
+
+def _flag_text(text: str) -> bool:
+    words = {
+        "1": True,
+        "true": True,
+        "yes": True,
+        "on": True,
+        "0": False,
+        "false": False,
+        "no": False,
+        "off": False,
+    }
+    if text.lower() not in words:
+        raise ValueError(f"expected true or false, found {text!r}")
+    return words[text.lower()]
+
+
+def _integer_text(text: str) -> int:
+    try:
+        return int(text)
+    except ValueError:
+        raise ValueError(f"expected a whole number, found {text!r}") from None
+
+
+def _number_text(text: str) -> float:
+    try:
+        return float(text)
+    except ValueError:
+        raise ValueError(f"expected a number, found {text!r}") from None
+
+
+def _shape_text(text: str) -> list[int]:
+    try:
+        return [int(part) for part in re.split(r"[,x]", text)]
+    except ValueError:
+        raise ValueError(f"expected three whole numbers T,H,W, found {text!r}") from None
+
+
+def _device(value: Any) -> str:
+    if not isinstance(value, str) or not re.fullmatch(r"auto|cpu|cuda(:\d{1,3})?", value):
+        raise ValueError(f"expected auto, cpu, cuda or cuda:N, found {value!r}")
+    return value
+
+
+def _preset(value: Any) -> str:
+    presets = registry.defaults().presets
+    if value not in presets:
+        raise ValueError(
+            f"there is no preset {value!r}", cf.suggestion(str(value), presets, "the presets are")
+        )
+    return str(value)
+
+
+OPTIONS: dict[str, Option] = {
+    "model": Option(cf.filled_text),
+    "base": Option(cf.filled_text),
+    "preset": Option(_preset),
+    "frames": Option(LIMITS["num_frames"], _integer_text),
+    "pooling_shape": Option(LIMITS["pooling_shape"], _shape_text),
+    "alpha": Option(LIMITS["alpha"], _number_text),
+    "prompt": Option(cf.filled_text),
+    "prompt_file": Option(cf.filled_text),
+    "system": Option(cf.text),
+    "system_file": Option(cf.filled_text),
+    "max_new_tokens": Option(LIMITS["max_new_tokens"], _integer_text),
+    "temperature": Option(LIMITS["temperature"], _number_text),
+    "top_p": Option(LIMITS["top_p"], _number_text),
+    "seed": Option(cf.integer(0, 2**63 - 1), _integer_text),
+    "device": Option(_device),
+    "dtype": Option(cf.choice(*DTYPES)),
+    "quantize": Option(cf.choice(*QUANTIZATIONS)),
+    "decode_timeout": Option(LIMITS["decode_timeout_s"], _number_text),
+    "offline": Option(cf.boolean, _flag_text),
+}
+"""Every setting by the name it has in pllava.toml; the flag and the variable follow from it."""
+
+
+@dataclass(frozen=True)
+class _Layer:
+    """The settings of one origin."""
+
+    values: Mapping[str, Any]
+    label: Callable[[str], str]
+    """Names the origin of one setting for people."""
+    folder: Path
+    """What a relative prompt file is relative to."""
+
+
+def resolve(flags: Mapping[str, Any]) -> Settings:
+    """Resolve every setting.
+
+    Args:
+        flags: What the command line says, by option name: text as typed, or a boolean; None: not said.
+
+    Raises:
+        UsageError: If a value is none that the setting takes, or a settings file is wrong.
+    """
+    layers = [_flag_layer(flags), _environment_layer(), *_file_layers()]
+    origins: dict[str, str] = {}
+
+    def pick(name: str, default: Any = None, otherwise: str = "weights.toml") -> Any:
+        for layer in layers:
+            if name in layer.values:
+                origins[name] = layer.label(name)
+                return layer.values[name]
+        origins[name] = otherwise
+        return default
+
+    base = registry.defaults()
+    frames, pooling_shape = (_pick_with_preset(layers, name, origins) for name in ("frames", "pooling_shape"))
+    return Settings(
+        model=pick("model", base.model),
+        base=pick("base", None, "the checkpoint"),
+        alpha=pick("alpha", None, "the checkpoint"),
+        num_frames=frames,
+        pooling_shape=pooling_shape,
+        device=pick("device", "auto", "default"),
+        dtype=pick("dtype", "auto", "default"),
+        quantize=pick("quantize", "auto", "default"),
+        system=_pick_text(layers, "system", origins),
+        prompt=_pick_text(layers, "prompt", origins),
+        max_new_tokens=pick("max_new_tokens", base.max_new_tokens),
+        temperature=pick("temperature", base.temperature),
+        top_p=pick("top_p", base.top_p),
+        seed=pick("seed", None, "default"),
+        decode_timeout_s=pick("decode_timeout", base.decode_timeout_s),
+        offline=pick("offline", False, "default"),
+        origins=origins,
+    )
+
+
+def described(settings: Settings) -> list[tuple[str, str, str]]:
+    """Return name, value and origin of each setting, for people."""
+    values = vars(settings) | {"frames": settings.num_frames, "decode_timeout": settings.decode_timeout_s}
+
+    def shown(value: Any) -> str:
+        if isinstance(value, tuple):
+            return ",".join(map(str, value))
+        return "-" if value is None else f"{value:g}" if isinstance(value, float) else str(value)
+
+    return [(name, shown(values[name]), origin) for name, origin in sorted(settings.origins.items())]
+
+
+def _flag_layer(flags: Mapping[str, Any]) -> _Layer:
+    def label(name: str) -> str:
+        return "--" + name.replace("_", "-")
+
+    said = {name: value for name, value in flags.items() if value is not None}
+    return _text_layer(said, label)
+
+
+def _environment_layer() -> _Layer:
+    def label(name: str) -> str:
+        return f"PLLAVA_{name.upper()}"
+
+    return _text_layer(
+        {name: os.environ[label(name)] for name in OPTIONS if os.environ.get(label(name))}, label
+    )
+
+
+def _text_layer(said: Mapping[str, Any], label: Callable[[str], str]) -> _Layer:
+    """Make a layer of values that came as text; booleans come as they are."""
+    values = {}
+    for name, value in said.items():
+        option = OPTIONS[name]
+        try:
+            values[name] = option.check(option.from_text(value) if isinstance(value, str) else value)
+        except ValueError as error:
+            message, *hint = error.args
+            raise UsageError(
+                f"{label(name)}: {message}", *(hint or ["see `pllava caption --help`"])
+            ) from None
+    return _exclusive(_Layer(values, label, Path()))
+
+
+def _file_layers() -> list[_Layer]:
+    layers = []
+    for path in (Path("pllava.toml"), cf.config_dir() / "config.toml"):
+        if not os.path.lexists(path):
+            continue
+        schema = {name: option.check for name, option in OPTIONS.items()}
+        values = cf.checked(path, "", cf.read_toml(path), schema)
+        layers.append(_exclusive(_Layer(values, lambda _, path=path: str(path), path.parent)))  # type: ignore[misc]
+    return layers
+
+
+def _exclusive(layer: _Layer) -> _Layer:
+    for name in ("prompt", "system"):
+        if name in layer.values and f"{name}_file" in layer.values:
+            both = f"{layer.label(name)} and {layer.label(f'{name}_file')}"
+            raise UsageError(f"{both} both give the {name}", f"give {name} or {name}_file")
+    return layer
+
+
+def _pick_text(layers: list[_Layer], name: str, origins: dict[str, str]) -> str | None:
+    """Take a text from the first layer that gives it, in words or as a file."""
+    for layer in layers:
+        if name in layer.values:
+            origins[name] = layer.label(name)
+            return str(layer.values[name])
+        file = layer.values.get(f"{name}_file")
+        if file is not None:
+            path = layer.folder / cf.expand(Path(file))
+            origins[name] = f"{layer.label(f'{name}_file')} {path}"
+            text = cf.read_text(path).strip()
+            if name == "prompt" and not text:
+                raise UsageError(f"{path} is empty", "write the prompt into it")
+            return text
+    origins[name] = "default"
+    return None
+
+
+def _pick_with_preset(layers: list[_Layer], name: str, origins: dict[str, str]) -> Any:
+    """Take a value from the first layer that gives it or names a preset that does."""
+    for layer in layers:
+        if name in layer.values:
+            origins[name] = layer.label(name)
+            return layer.values[name]
+        if "preset" in layer.values:
+            preset = registry.defaults().presets[layer.values["preset"]]
+            value = preset.num_frames if name == "frames" else preset.pooling_shape
+            origins[name] = f"preset {preset.name} ({layer.label('preset')})"
+            return value  # None too: a preset that leaves it to the checkpoint says so against lower layers
+    origins[name] = "the checkpoint"
+    return None

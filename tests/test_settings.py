@@ -1,0 +1,214 @@
+"""Settings: five origins, their order, and what each refuses."""
+
+from pathlib import Path
+
+import pytest
+
+from pllava_cli import configfile, registry, settings
+from pllava_cli.errors import UsageError
+
+
+@pytest.fixture
+def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+@pytest.fixture
+def user(isolated: Path) -> Path:
+    """The user's settings file."""
+    path = configfile.config_dir() / "config.toml"
+    path.parent.mkdir(parents=True)
+    return path
+
+
+def test_nothing_said(here: Path) -> None:
+    found = settings.resolve({})
+    defaults = registry.defaults()
+    assert (found.model, found.max_new_tokens, found.decode_timeout_s) == (defaults.model, 256, 60.0)
+    assert found.num_frames is found.pooling_shape is found.alpha is found.seed is found.prompt is None
+    assert found.origins["model"] == "weights.toml" and found.origins["frames"] == "the checkpoint"
+
+
+def test_each_origin_beats_the_next(here: Path, user: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    user.write_text("max_new_tokens = 10")
+    assert settings.resolve({}).max_new_tokens == 10
+    (here / "pllava.toml").write_text("max_new_tokens = 20")
+    assert settings.resolve({}).max_new_tokens == 20
+    monkeypatch.setenv("PLLAVA_MAX_NEW_TOKENS", "30")
+    assert settings.resolve({}).max_new_tokens == 30
+    found = settings.resolve({"max_new_tokens": "40"})
+    assert (found.max_new_tokens, found.origins["max_new_tokens"]) == (40, "--max-new-tokens")
+
+
+def test_origins_name_variable_and_file(here: Path, user: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    user.write_text("alpha = 8")
+    monkeypatch.setenv("PLLAVA_DTYPE", "bf16")
+    origins = settings.resolve({}).origins
+    assert (origins["alpha"], origins["dtype"]) == (str(user), "PLLAVA_DTYPE")
+    assert ("alpha", "8", str(user)) in settings.described(settings.resolve({}))
+
+
+def test_an_empty_variable_says_nothing(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PLLAVA_SEED", "")
+    assert settings.resolve({}).seed is None
+
+
+def test_preset_counts_where_it_is_named(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (here / "pllava.toml").write_text("frames = 8\npooling_shape = [8, 6, 6]")
+    found = settings.resolve({"preset": "fast"})
+    assert (found.num_frames, found.pooling_shape) == (4, (4, 12, 12))
+    assert found.origins["frames"] == "preset fast (--preset)"
+    assert settings.resolve({"preset": "fast", "frames": "2"}).num_frames == 2
+    assert settings.resolve({"preset": "standard"}).num_frames is None
+    monkeypatch.setenv("PLLAVA_FRAMES", "3")
+    (here / "pllava.toml").write_text('preset = "fast"')
+    found = settings.resolve({})
+    assert (found.num_frames, found.pooling_shape) == (3, (4, 12, 12))
+
+
+def test_texts_from_files(here: Path, user: Path) -> None:
+    (user.parent / "ours.txt").write_text("Say it in verse.\n")
+    (here / "system.txt").write_text("\ufeffBe brief.\n", encoding="utf-8")
+    user.write_text('prompt_file = "ours.txt"')
+    found = settings.resolve({"system_file": "system.txt"})
+    assert (found.prompt, found.system) == ("Say it in verse.", "Be brief.")
+    assert found.origins["prompt"] == f"{user} {user.parent / 'ours.txt'}"
+    assert settings.resolve({"prompt": "Other."}).prompt == "Other."
+
+
+def test_an_empty_system_text_is_one(here: Path) -> None:
+    assert settings.resolve({"system": ""}).system == ""
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "value"),
+    [
+        ("frames", "8", 8),
+        ("pooling_shape", "16,12,12", (16, 12, 12)),
+        ("pooling_shape", "16x12x12", (16, 12, 12)),
+        ("alpha", "0", 0.0),
+        ("offline", "yes", True),
+        ("offline", "OFF", False),
+        ("device", "cuda:1", "cuda:1"),
+        ("top_p", "1", 1.0),
+    ],
+)
+def test_text_is_read(
+    here: Path, monkeypatch: pytest.MonkeyPatch, name: str, text: str, value: object
+) -> None:
+    monkeypatch.setenv(f"PLLAVA_{name.upper()}", text)
+    found = settings.resolve({})
+    assert getattr(found, {"frames": "num_frames"}.get(name, name)) == value
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("frames", "0"),
+        ("frames", "-1"),
+        ("frames", "4.5"),
+        ("frames", "many"),
+        ("frames", "9" * 5000),
+        ("pooling_shape", "16,12"),
+        ("pooling_shape", "16,12,x"),
+        ("pooling_shape", "0,12,12"),
+        ("alpha", "nan"),
+        ("alpha", "inf"),
+        ("alpha", "-1"),
+        ("temperature", "hot"),
+        ("top_p", "0"),
+        ("top_p", "1.5"),
+        ("seed", "-1"),
+        ("max_new_tokens", "0"),
+        ("device", "gpu"),
+        ("device", "cuda:x"),
+        ("dtype", "int8"),
+        ("quantize", "2bit"),
+        ("decode_timeout", "0"),
+        ("offline", "perhaps"),
+        ("model", " "),
+        ("prompt", ""),
+        ("prompt", "a\0b"),
+        ("system", "\udcff"),
+        ("preset", "slow"),
+    ],
+)
+def test_wrong_values_name_the_flag(here: Path, name: str, text: str) -> None:
+    with pytest.raises(UsageError, match="^--" + name.replace("_", "-")) as caught:
+        settings.resolve({name: text})
+    assert caught.value.hint
+
+
+def test_wrong_variable_is_named(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PLLAVA_FRAMES", "x")
+    with pytest.raises(UsageError, match=r"^PLLAVA_FRAMES: expected a whole number, found 'x'"):
+        settings.resolve({})
+
+
+@pytest.mark.parametrize(
+    ("text", "expected", "hint"),
+    [
+        ("frame = 4", "unknown key frame", "did you mean frames?"),
+        ("start = 4", "unknown key start", "the keys are"),
+        ('frames = "4"', "frames: expected a whole number", "correct frames"),
+        ("offline = 1", "offline: expected true or false", "correct offline"),
+        ("pooling_shape = [1, 2]", "pooling_shape: expected three", "correct"),
+        ("pooling_shape = [1, 2, true]", "pooling_shape: expected", "correct"),
+        ('preset = "fats"', "there is no preset 'fats'", "did you mean fast?"),
+        ("seed = 1.5", "seed: expected a whole number", "correct"),
+        ("model = 7", "model: expected text", "correct"),
+        ("[model]\nname = 1", "model: expected text", "correct"),
+        ("frames = ", "is not valid TOML", "toml"),
+    ],
+)
+def test_slips_in_a_file_name_file_and_key(here: Path, text: str, expected: str, hint: str) -> None:
+    (here / "pllava.toml").write_text(text)
+    with pytest.raises(UsageError) as caught:
+        settings.resolve({})
+    assert "pllava.toml" in caught.value.message and expected in caught.value.message
+    assert hint in caught.value.hint
+
+
+def test_a_slip_in_a_lower_layer_is_not_passed_over(here: Path, user: Path) -> None:
+    user.write_text("frames = 'x'")
+    with pytest.raises(UsageError, match=r"config\.toml"):
+        settings.resolve({"frames": "4"})
+
+
+def test_prompt_twice_in_one_layer(here: Path, user: Path) -> None:
+    with pytest.raises(UsageError, match="--prompt and --prompt-file both give the prompt"):
+        settings.resolve({"prompt": "x", "prompt_file": "y"})
+    user.write_text('system = "x"\nsystem_file = "y"')
+    with pytest.raises(UsageError, match="both give the system"):
+        settings.resolve({})
+
+
+@pytest.mark.parametrize("make", ["missing", "folder", "long", "binary", "empty", "fifo"])
+def test_prompt_files_that_are_none(here: Path, make: str) -> None:
+    path = here / "prompt.txt"
+    match make:
+        case "folder":
+            path.mkdir()
+        case "long":
+            path.write_bytes(b"a" * (configfile.MAX_BYTES + 1))
+        case "binary":
+            path.write_bytes(b"\xff\xfe\x00")
+        case "empty":
+            path.write_text(" \n")
+        case "fifo":
+            import os
+
+            os.mkfifo(path)
+    with pytest.raises(UsageError, match=r"prompt\.txt"):
+        settings.resolve({"prompt_file": "prompt.txt"})
+
+
+def test_settings_file_that_is_a_folder_or_a_broken_link(here: Path) -> None:
+    (here / "pllava.toml").symlink_to("nowhere")
+    with pytest.raises(UsageError, match=r"pllava\.toml does not exist"):
+        settings.resolve({})
+    (here / "pllava.toml").unlink()
+    (here / "pllava.toml").mkdir()
+    with pytest.raises(UsageError, match="not a regular file"):
+        settings.resolve({})
