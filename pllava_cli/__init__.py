@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
-    from pllava_cli.engine import Answer as Answer
+    from pllava_cli.answers import Answer as Answer
     from pllava_cli.engine import Captioner as Captioner
     from pllava_cli.engine import EncodedClip as EncodedClip
     from pllava_cli.engine import load_model as load_model
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from pllava_cli.video.reader import sample_frames as sample_frames
 
 _HOMES = {
-    "Answer": "engine",
+    "Answer": "answers",
     "Captioner": "engine",
     "EncodedClip": "engine",
     "load_model": "engine",

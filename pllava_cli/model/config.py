@@ -12,6 +12,21 @@ from transformers import CLIPVisionConfig, LlamaConfig, LlavaConfig
 from pllava_cli.errors import CheckpointError
 from pllava_cli.model.pooling import Shape
 
+LARGEST_SIZES = {
+    "hidden_size": 1 << 16,
+    "intermediate_size": 1 << 18,
+    "num_hidden_layers": 1 << 10,
+    "num_attention_heads": 1 << 10,
+    "num_key_value_heads": 1 << 10,
+    "head_dim": 1 << 12,
+    "vocab_size": 1 << 22,
+    "max_position_embeddings": 1 << 24,
+    "image_size": 1 << 11,
+    "patch_size": 1 << 11,
+}
+"""Several times what any language model or vision tower has: a damaged file must not keep the program
+busy with building a network without end."""
+
 
 @strict
 class PllavaConfig(LlavaConfig):  # type: ignore[misc]
@@ -124,14 +139,16 @@ def _check(config: PllavaConfig) -> None:
             "the checkpoint ties its head to its embeddings, which no PLLaVA does",
             "the checkpoint's config.json belongs to another kind of model",
         )
+    _check_sizes(config)
     if config.vision_feature_select_strategy != "default":
         raise CheckpointError(
             f"the vision feature strategy {config.vision_feature_select_strategy!r} is not supported",
             "PLLaVA checkpoints drop the class token ('default')",
         )
-    if not 0 < config.vision_depth <= config.vision_config.num_hidden_layers:
+    layer = config.vision_feature_layer
+    if not isinstance(layer, int) or not 0 < config.vision_depth <= config.vision_config.num_hidden_layers:
         raise CheckpointError(
-            f"vision_feature_layer {config.vision_feature_layer} does not exist in a vision tower of "
+            f"vision_feature_layer {layer} does not exist in a vision tower of "
             f"{config.vision_config.num_hidden_layers} layers",
             "the checkpoint's config.json is damaged",
         )
@@ -142,3 +159,14 @@ def _check(config: PllavaConfig) -> None:
             f"the language model has {positions} positions",
             "choose a smaller --pooling-shape",
         )
+
+
+def _check_sizes(config: PllavaConfig) -> None:
+    for part, section in (("text_config", config.text_config), ("vision_config", config.vision_config)):
+        for name, largest in LARGEST_SIZES.items():
+            size = getattr(section, name, None)
+            if size is not None and not (isinstance(size, int) and 1 <= size <= largest):
+                raise CheckpointError(
+                    f"{name} in {part} is {size!r}, which is not from 1 to {largest}",
+                    "the checkpoint's config.json is damaged",
+                )

@@ -88,6 +88,14 @@ def devices() -> list[DeviceInfo]:
     return found
 
 
+def cpu_has_bf16_units() -> bool:
+    """Whether this CPU has instructions that multiply bf16 (AVX512-BF16 or AMX)."""
+    import torch
+
+    capabilities = torch.cpu.get_capabilities()
+    return any(bool(capabilities.get(name)) for name in ("avx512_bf16", "amx_bf16", "arm_bf16"))
+
+
 def quantization_backend() -> tuple[bool, str]:
     """Whether weights can be quantised here, and by what or why not."""
     if importlib.util.find_spec("bitsandbytes") is None:
@@ -159,14 +167,15 @@ def _check_names(dtype: str, quantize: str) -> None:
 
 
 def _device(device: str) -> tuple[str, DeviceInfo, list[str]]:
-    kind, _, number = device.partition(":")
-    if kind not in ("auto", "cpu", "cuda") or (number and not (kind == "cuda" and number.isdecimal())):
+    kind, colon, number = device.partition(":")
+    if kind not in ("auto", "cpu", "cuda") or (colon and not (kind == "cuda" and number.isdecimal())):
         raise UsageError(f"unknown device {device!r}", "choose one of: auto, cpu, cuda, cuda:N")
     found = devices()
     cuda = [info for info in found if info.kind == "cuda"]
     if kind == "cpu" or (kind == "auto" and not cuda):
         why = ["no CUDA device here: running on the CPU"] if kind == "auto" else []
-        return "cpu", found[-1], why
+        units = "has" if cpu_has_bf16_units() else "has no"
+        return "cpu", found[-1], [*why, f"the CPU {units} units for bf16"]
     if kind == "auto":
         best = max(range(len(cuda)), key=lambda index: cuda[index].free_bytes)
         return f"cuda:{best}", cuda[best], [f"{cuda[best].name} has the most free memory"]
@@ -193,9 +202,9 @@ def _dtypes(asked: str, quantize: str, info: DeviceInfo) -> list[str]:
         import torch
 
         return ["bf16"] if torch.cuda.is_bf16_supported() else ["fp16"]
-    # On a CPU fp32 multiplies as fast as or faster than bf16 in the vision tower and in prefill; bf16
-    # halves what has to be read for every token, so it is the choice when memory is short.
-    return ["fp32", "bf16"]
+    # With bf16 units a CPU multiplies bf16 about five times as fast as fp32, without them half as fast
+    # (benchmarks/RESULTS.md); then bf16 is the choice only where fp32 does not fit.
+    return ["bf16"] if cpu_has_bf16_units() else ["fp32", "bf16"]
 
 
 def _spell(option: tuple[str, str]) -> str:

@@ -1,5 +1,7 @@
 """From a filled cache to token ids, one at a time: token ids in, token ids out, no text."""
 
+import math
+import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal
@@ -14,6 +16,8 @@ from pllava_cli.model.modeling import PllavaForConditionalGeneration
 
 Stopped = Literal["eos", "length", "repetition"]
 
+COLDEST = 1e-5
+"""Temperature below which the likeliest token is taken: to divide by less leaves float32's range."""
 LOOP_TOKENS = 32
 """Length of a tail that counts as a loop; chosen so that lists and songs' refrains pass."""
 LOOP_REPEATS = 4
@@ -40,16 +44,18 @@ class Decoding:
             raise UsageError(
                 f"{self.max_new_tokens} new tokens cannot be generated", "give --max-new-tokens 1 or more"
             )
-        if self.temperature < 0:
+        if not 0 <= self.temperature < math.inf:
             raise UsageError(
                 f"a temperature of {self.temperature} does not exist", "give --temperature 0 or more"
             )
         if not 0 < self.top_p <= 1:
             raise UsageError(f"a top-p of {self.top_p} does not exist", "give --top-p above 0 and at most 1")
+        if self.seed is not None and not 0 <= self.seed < 1 << 64:
+            raise UsageError(f"a seed of {self.seed} does not fit", "give --seed from 0 to 2^64 - 1")
 
 
 class TokenRun:
-    """The tokens of one answer, as an iterator; `stopped` says why it ended.
+    """The tokens of one answer, to be iterated over once; `stopped` says why it ended.
 
     Args:
         model: The model whose cache it is.
@@ -69,6 +75,8 @@ class TokenRun:
     ) -> None:
         self.stopped: Stopped = "length"
         self.ids: list[int] = []
+        self.first_token_s = 0.0
+        """Seconds from the start to the first token."""
         self._model, self._cache, self._decoding, self._stop_ids = model, cache, decoding, stop_ids
         self._prompt = list(ids)
         self._warpers = _warpers(decoding)
@@ -80,9 +88,10 @@ class TokenRun:
 
     def __iter__(self) -> Iterator[int]:
         self._cache.reserve(self._cache.length + len(self._prompt) + self._decoding.max_new_tokens)
-        ids = self._prompt
+        ids, began = self._prompt, time.perf_counter()
         for _ in range(self._decoding.max_new_tokens):
             token = self._choose(step(self._model, self._cache, ids))
+            self.first_token_s = self.first_token_s or time.perf_counter() - began
             if token in self._stop_ids:
                 self.stopped = "eos"
                 return
@@ -95,7 +104,7 @@ class TokenRun:
 
     @torch.inference_mode()
     def _choose(self, logits_V: Tensor) -> int:
-        if self._decoding.temperature == 0:
+        if self._decoding.temperature < COLDEST:
             return int(logits_V.argmax())
         scores = self._warpers(None, logits_V.float()[None])
         return int(torch.multinomial(scores.softmax(-1), 1, generator=self._random))

@@ -34,6 +34,8 @@ _PREFIXES = (
 # Never used: LLaVA-NeXT's row separator, and buffers that older libraries saved.
 _USELESS = re.compile(r"(^|\.)image_newline$|\.rotary_emb\.inv_freq$|\.embeddings\.position_ids$")
 _VISION_LAYER = re.compile(r"^model\.vision_tower\.encoder\.layers\.(\d+)\.")
+# Anything else was quantised by another tool and means nothing without that tool's scales.
+_FLOATS = frozenset({"F64", "F32", "F16", "BF16"})
 _POST_NORM = "model.vision_tower.post_layernorm."
 
 
@@ -64,9 +66,9 @@ def canonical(key: str) -> tuple[str, str]:
 
 def is_adapter(tensors: Iterable[StoredTensor]) -> bool:
     """Whether a checkpoint holds nothing but LoRA and projector tensors."""
-    return all(
-        role != "weight" or name.startswith("model.multi_modal_projector.")
-        for name, role in (canonical(tensor.key) for tensor in tensors)
+    named = [canonical(tensor.key) for tensor in tensors]
+    return bool(named) and all(
+        role != "weight" or name.startswith("model.multi_modal_projector.") for name, role in named
     )
 
 
@@ -142,27 +144,26 @@ def _check_shapes(shapes: Mapping[str, tuple[int, ...]], recipes: Mapping[str, R
     wrong = []
     for name, recipe in recipes.items():
         shape = shapes[name]
+        wrong += [f"{p.key} holds {p.dtype} numbers" for p in recipe.parts if p.dtype not in _FLOATS]
         if recipe.weight and recipe.weight.shape != shape:
             wrong.append(f"{recipe.weight.key} is {_size(recipe.weight.shape)} instead of {_size(shape)}")
         first, second = recipe.lora_A, recipe.lora_B
         if (first is None) != (second is None):
             wrong.append(f"{name} has only one half of its LoRA pair")
-        elif (
-            first
-            and second
-            and (
-                len(first.shape) != 2
-                or len(second.shape) != 2
-                or (second.shape[0], first.shape[1]) != shape
-                or first.shape[0] != second.shape[1]
-            )
-        ):
+        elif first and second and not _is_pair(first.shape, second.shape, shape):
             wrong.append(f"the LoRA pair of {name} is {_size(second.shape)} by {_size(first.shape)}")
     if wrong:
         more = f" (and {len(wrong) - 3} more)" if len(wrong) > 3 else ""
         raise CheckpointError(
             "; ".join(wrong[:3]) + more, "config.json or --base belongs to another checkpoint"
         )
+
+
+def _is_pair(first: tuple[int, ...], second: tuple[int, ...], shape: tuple[int, ...]) -> bool:
+    """Whether `second` @ `first` has `shape`, over a rank of at least one."""
+    if len(first) != 2 or len(second) != 2:
+        return False
+    return (second[0], first[1]) == shape and first[0] == second[1] > 0
 
 
 def _size(shape: tuple[int, ...]) -> str:

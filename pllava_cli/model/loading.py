@@ -5,9 +5,12 @@ device and precision are chosen by what fits; only then are weights read, one pa
 LoRA merged at alpha, cast, packed if asked, and put in place. Memory peaks near the final size.
 """
 
+import ctypes
 import json
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +25,10 @@ from pllava_cli.model.config import PllavaConfig, read_config
 from pllava_cli.model.device import RuntimePlan
 from pllava_cli.model.modeling import PllavaForConditionalGeneration
 from pllava_cli.model.pooling import Shape
-from pllava_cli.model.tensors import StoredTensor, TensorReader, list_tensors
+from pllava_cli.model.tensors import REOPEN_BYTES, StoredTensor, TensorReader, list_tensors
+
+TRIM_BYTES = 32 << 20
+"""After reading this many bytes, what was freed meanwhile goes back to the system."""
 
 BytesLoaded = Callable[[int, int], None]
 """Called with (bytes read so far, bytes in all)."""
@@ -64,7 +70,7 @@ def read_json(file: Path) -> dict[str, Any]:
         raise CheckpointError(
             f"{file.parent} has no {file.name}", "give a folder that holds a whole checkpoint"
         ) from error
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise CheckpointError(
             f"{file} cannot be read: {error}", "the file is damaged; get it again"
         ) from error
@@ -98,9 +104,20 @@ def load(folder: Path, options: LoadOptions, on_bytes: BytesLoaded | None = None
 
 
 def empty_model(config: PllavaConfig) -> PllavaForConditionalGeneration:
-    """The network with parameters that have shapes but no memory; its buffers are real."""
-    with init_empty_weights(include_buffers=False):
-        model = PllavaForConditionalGeneration(config)
+    """The network with parameters that have shapes but no memory; its buffers are real.
+
+    Raises:
+        CheckpointError: The configuration describes no network.
+    """
+    try:
+        with init_empty_weights(include_buffers=False):
+            model = PllavaForConditionalGeneration(config)
+    except Exception as error:  # an unknown activation, heads that do not divide a width, and the like
+        reason = " ".join(f"{type(error).__name__}: {error}".split())
+        raise CheckpointError(
+            f"config.json describes a network that cannot be built ({reason})",
+            "the file is damaged or belongs to another kind of model",
+        ) from error
     model.requires_grad_(False)
     return model
 
@@ -126,6 +143,8 @@ def _recipes(
     elif options.base is not None:
         raise UsageError(f"--base was given, but {folder} is a whole checkpoint", "leave --base out")
     recipes = layout.plan(shapes, tensors, depth, under)
+    if options.alpha is not None and not math.isfinite(options.alpha):
+        raise UsageError(f"an alpha of {options.alpha} does not exist", "give --alpha a number, such as 4")
     if options.alpha is None and any(recipe.lora_A for recipe in recipes.values()):
         raise UsageError(
             f"{folder} has LoRA weights, but no alpha says how strongly they count",
@@ -145,7 +164,7 @@ def _fill(
     reader = TensorReader()
     device, dtype = torch.device(runtime.device), runtime.torch_dtype
     total, done = sum(part.bytes for recipe in recipes.values() for part in recipe.parts), 0
-    for name, recipe in sorted(recipes.items(), key=lambda item: _place(item[1])):
+    for name, recipe in sorted(recipes.items(), key=lambda item: _turn(item[1])):
         owner, _, attribute = name.rpartition(".")
         module = model.get_submodule(owner)
         weight = _merged(reader, recipe, alpha)
@@ -154,7 +173,10 @@ def _fill(
         else:
             placed = weight.to(device, dtype, copy=True)
             setattr(module, attribute, nn.Parameter(placed, requires_grad=False))
-        done += sum(part.bytes for part in recipe.parts)
+        size = sum(part.bytes for part in recipe.parts)
+        if done // TRIM_BYTES != (done + size) // TRIM_BYTES:
+            _return_freed_memory()
+        done += size
         if on_bytes:
             on_bytes(done, total)
     for module in model.modules():
@@ -162,9 +184,25 @@ def _fill(
             setattr(module, key, buffer.to(device))
 
 
-def _place(recipe: layout.Recipe) -> tuple[str, str]:
+@cache
+def _malloc_trim() -> Callable[[int], int] | None:
+    try:
+        trim: Callable[[int], int] = ctypes.CDLL(None).malloc_trim
+    except (OSError, AttributeError, TypeError):  # no glibc
+        return None
+    return trim
+
+
+def _return_freed_memory() -> None:
+    """Give freed memory back: glibc keeps what merging and packing freed, a third of a 4-bit model."""
+    if trim := _malloc_trim():
+        trim(0)
+
+
+def _turn(recipe: layout.Recipe) -> tuple[bool, str, str]:
+    """Sorts the large tensors first, while little else is in memory; the others as they lie in the files."""
     first = recipe.parts[0]
-    return str(first.file), first.key
+    return first.bytes < REOPEN_BYTES, str(first.file), first.key
 
 
 def _merged(reader: TensorReader, recipe: layout.Recipe, alpha: float | None) -> torch.Tensor:
@@ -189,7 +227,19 @@ def _set_generation(model: PllavaForConditionalGeneration, folder: Path) -> None
     )
     generation = model.generation_config
     generation.do_sample = False
-    generation.bos_token_id = stored.get("bos_token_id", text.bos_token_id)
-    generation.eos_token_id = stored.get("eos_token_id", text.eos_token_id)
-    pad = stored.get("pad_token_id", text.pad_token_id)
-    generation.pad_token_id = pad if pad is not None else 0
+    for name in ("bos_token_id", "eos_token_id", "pad_token_id"):
+        value = stored.get(name, getattr(text, name))
+        if value is not None and not _are_ids(value, text.vocab_size, several=name == "eos_token_id"):
+            raise CheckpointError(
+                f"{name} is {value!r} in generation_config.json or config.json, the model has "
+                f"{text.vocab_size} embeddings",
+                "the file is damaged or belongs to another checkpoint",
+            )
+        setattr(generation, name, value)
+    if generation.pad_token_id is None:
+        generation.pad_token_id = 0
+
+
+def _are_ids(value: Any, vocabulary: int, *, several: bool) -> bool:
+    ids = value if several and isinstance(value, list) else [value]
+    return all(isinstance(i, int) and 0 <= i < vocabulary for i in ids)

@@ -5,6 +5,7 @@ first to a common shape for all clips of a prompt, then CLIP's own. Pixels are e
 recorded reference; FACTS of the arithmetic were read in magic-research/PLLaVA at 6f49fd2.
 """
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -14,13 +15,17 @@ import torch
 from numpy.typing import NDArray
 from PIL import Image
 
-from pllava_cli.errors import CheckpointError, UsageError
+from pllava_cli.errors import CheckpointError, ClipError, UsageError
 
 Frames = NDArray[np.uint8]
 """Frames of one clip, [T, H, W, 3], RGB."""
 
 LONGEST = 640
 """Long side that the first resize aims at, in pixels."""
+LARGEST = 2048
+"""Largest side that a checkpoint may ask for; the published ones see 336 pixels."""
+NARROWEST = 256
+"""Long over short side beyond which frames are refused: resizing them would only fill the memory."""
 
 
 @dataclass(frozen=True)
@@ -82,12 +87,14 @@ class ClipPreprocessor:
             ]
             if raw.get("resample", 3) != Image.Resampling.BICUBIC or not all(steps):
                 raise ValueError("it asks for other steps than CLIP's")
+            short = _side(size["shortest_edge"] if isinstance(size, dict) else size, LARGEST)
+            height, width = (crop["height"], crop["width"]) if isinstance(crop, dict) else (crop, crop)
             return cls(
-                size["shortest_edge"] if isinstance(size, dict) else int(size),
-                (crop["height"], crop["width"]) if isinstance(crop, dict) else (int(crop), int(crop)),
-                tuple(raw["image_mean"]),
-                tuple(raw["image_std"]),
-                raw.get("rescale_factor", 1 / 255),
+                short,
+                (_side(height, short), _side(width, short)),
+                _per_channel(raw["image_mean"], -math.inf),
+                _per_channel(raw["image_std"], 0),
+                *_per_channel([raw.get("rescale_factor", 1 / 255)], 0, channels=1),
             )
         except (KeyError, TypeError, ValueError) as error:
             raise CheckpointError(
@@ -98,7 +105,7 @@ class ClipPreprocessor:
     def __call__(self, clips: Sequence[Frames]) -> torch.Tensor:
         """Pixel values [all frames, 3, S, S] float32 of the clips of one prompt."""
         common = first_resize([(clip.shape[2], clip.shape[1]) for clip in clips], self.size)
-        pictures = [common(Image.fromarray(frame)) for clip in clips for frame in clip]
+        pictures = (common(Image.fromarray(frame)) for clip in clips for frame in clip)
         cropped = np.stack([self._resize_and_crop(picture) for picture in pictures])
         # A table of the 256 levels of each channel gives the same float32 as the arithmetic on pixels.
         levels = (np.arange(256) * self.rescale).astype(np.float32)
@@ -116,12 +123,20 @@ class ClipPreprocessor:
         size = (self.size, scaled) if width <= height else (scaled, self.size)
         pixels = np.asarray(picture.resize(size, Image.Resampling.BICUBIC))
         top, left = (pixels.shape[0] - self.crop[0]) // 2, (pixels.shape[1] - self.crop[1]) // 2
-        if top < 0 or left < 0:
-            raise CheckpointError(
-                f"preprocessor_config.json crops {self.crop} out of a picture of {pixels.shape[:2]}",
-                "the file is damaged",
-            )
         return pixels[top : top + self.crop[0], left : left + self.crop[1]]
+
+
+def _side(value: Any, largest: int) -> int:
+    if not isinstance(value, int) or not 1 <= value <= largest:
+        raise ValueError(f"a side of {value!r} is not from 1 to {largest} pixels")
+    return value
+
+
+def _per_channel(values: Any, above: float, channels: int = 3) -> tuple[float, ...]:
+    numbers = tuple(float(value) for value in values)
+    if len(numbers) != channels or not all(above < number < math.inf for number in numbers):
+        raise ValueError(f"{values!r} cannot scale {channels} colour channel(s)")
+    return numbers
 
 
 def check_frames(frames: Any) -> Frames:
@@ -129,11 +144,18 @@ def check_frames(frames: Any) -> Frames:
 
     Raises:
         UsageError: They are something else.
+        ClipError: They are too narrow to be looked at.
     """
     array = frames.numpy() if isinstance(frames, torch.Tensor) else np.asarray(frames)
     if array.dtype != np.uint8 or array.ndim != 4 or array.shape[-1] != 3 or 0 in array.shape:
         raise UsageError(
             f"frames are {array.dtype} of shape {list(array.shape)}",
             "give uint8 RGB frames of shape [T, H, W, 3], as sample_frames returns them",
+        )
+    height, width = array.shape[1:3]
+    if max(height, width) > NARROWEST * min(height, width):
+        raise ClipError(
+            f"frames of {width}x{height} pixels are too narrow to be looked at",
+            "crop or scale the clip first",
         )
     return array

@@ -12,7 +12,7 @@ import torch
 from numpy.typing import ArrayLike
 from torch import Tensor
 
-from pllava_cli.errors import UsageError
+from pllava_cli.errors import CheckpointError, UsageError
 from pllava_cli.model.config import PllavaConfig
 from pllava_cli.model.loading import read_json
 from pllava_cli.model.pooling import fill_slots
@@ -29,12 +29,16 @@ class Processor:
             what the prompt will hold (in some released files the two differ).
         pad_id: Id that fills the left of shorter rows.
         placeholder: What stands for a clip in a prompt.
+
+    Raises:
+        CheckpointError: A file is missing or damaged, or belongs to another network.
     """
 
     def __init__(self, folder: Path, config: PllavaConfig, pad_id: int, placeholder: str) -> None:
         self.placeholder = placeholder
         self.tokenizer = Tokenizer(folder, placeholder)
         self.preprocess = ClipPreprocessor.from_config(read_json(folder / "preprocessor_config.json"))
+        _check_fits(config, self.tokenizer, self.preprocess)
         self.num_frames = config.num_frames
         self.visual_tokens = config.visual_tokens
         self.pad_id = pad_id
@@ -106,6 +110,23 @@ class Processor:
         ids = [[self.pad_id] * (length - len(row)) + row for row in rows]
         mask = [[0] * (length - len(row)) + [1] * len(row) for row in rows]
         return {"input_ids": torch.tensor(ids), "attention_mask": torch.tensor(mask)}
+
+
+def _check_fits(config: PllavaConfig, tokenizer: Tokenizer, preprocess: ClipPreprocessor) -> None:
+    rows, side = config.text_config.vocab_size, config.vision_config.image_size
+    if max(tokenizer.size - 1, tokenizer.placeholder_id) >= rows:
+        raise CheckpointError(
+            f"the tokenizer has {tokenizer.size} tokens, the clip's is number {tokenizer.placeholder_id}, "
+            f"but the model has {rows} embeddings",
+            "tokenizer.json belongs to another checkpoint",
+        )
+    if preprocess.crop != (side, side):
+        height, width = preprocess.crop
+        raise CheckpointError(
+            f"preprocessor_config.json makes pictures of {width}x{height} pixels, "
+            f"the vision tower takes {side}x{side}",
+            "preprocessor_config.json or config.json belongs to another checkpoint",
+        )
 
 
 def _groups(clips: list[Frames], counts: list[int]) -> list[list[Frames]]:

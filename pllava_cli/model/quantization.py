@@ -34,6 +34,8 @@ def bitsandbytes() -> Any:
                 del sys.modules["kernels"]
             else:
                 sys.modules["kernels"] = before
+        # Its 8-bit layers say with every multiplication that they cast to fp16; they always do.
+        logging.getLogger("bitsandbytes.autograd._functions").setLevel(logging.ERROR)
     return sys.modules["bitsandbytes"]
 
 

@@ -16,7 +16,7 @@ from safetensors import SafetensorError, safe_open
 
 from pllava_cli.errors import CheckpointError
 
-REOPEN_BYTES = 128 << 20
+REOPEN_BYTES = 32 << 20
 """A shard is mapped into memory and what was read stays resident until it is closed, so it is closed
 and opened again after this many bytes: the peak stays near the size of the finished model."""
 
@@ -42,6 +42,8 @@ class StoredTensor:
     key: str
     shape: tuple[int, ...]
     bytes: int
+    dtype: str = "F32"
+    """As safetensors names it."""
 
 
 @dataclass
@@ -105,7 +107,7 @@ def _weight_files(folder: Path) -> list[Path]:
 def _shards(folder: Path, index: Path) -> list[Path]:
     try:
         names = sorted(set(json.loads(index.read_text())["weight_map"].values()))
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise CheckpointError(f"{index} is damaged", "get the checkpoint's files again") from error
     strange = [name for name in names if not isinstance(name, str) or Path(name).name != name]
     if strange:
@@ -125,8 +127,8 @@ def _tensors_of(file: Path) -> Iterator[StoredTensor]:
     with _open(file) as handle:
         for key in sorted(handle.keys()):
             part = handle.get_slice(key)
-            shape = tuple(part.get_shape())
-            yield StoredTensor(file, key, shape, prod(shape) * DTYPE_BYTES.get(part.get_dtype(), 1))
+            shape, dtype = tuple(part.get_shape()), part.get_dtype()
+            yield StoredTensor(file, key, shape, prod(shape) * DTYPE_BYTES.get(dtype, 1), dtype)
 
 
 def _open(file: Path) -> Any:

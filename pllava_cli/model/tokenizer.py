@@ -5,13 +5,18 @@ changes their ids (35 of 39 recorded prompts); the file that the checkpoint was 
 """
 
 import json
+import re
 from pathlib import Path
 
 from tokenizers import AddedToken
 from tokenizers import Tokenizer as FastTokenizer
-from tokenizers.decoders import DecodeStream
 
 from pllava_cli.errors import CheckpointError
+
+_BYTE_TOKEN = re.compile(r"<0x[0-9A-Fa-f]{2}>")
+"""How a tokenizer with byte fallback names the token of a byte."""
+_REPLACEMENT = "\ufffd"
+"""What stands for bytes that are no character, or not yet."""
 
 
 class Tokenizer:
@@ -56,7 +61,7 @@ class Tokenizer:
             return
         try:
             stored = sorted(json.loads(file.read_text(encoding="utf-8")).items(), key=lambda item: item[1])
-        except (OSError, ValueError, AttributeError, TypeError) as error:
+        except (OSError, ValueError, AttributeError, TypeError, RecursionError) as error:
             raise CheckpointError(
                 f"{file} cannot be read: {error}", "the file is damaged; get it again"
             ) from error
@@ -68,6 +73,12 @@ class Tokenizer:
                         f"{file} gives {text} the id {number}, the tokenizer {self.id_of(text)}",
                         "tokenizer.json and added_tokens.json belong to different checkpoints",
                     )
+
+    @property
+    def size(self) -> int:
+        """How many tokens there are, added ones included."""
+        count: int = self._tokenizer.get_vocab_size(with_added_tokens=True)
+        return count
 
     def id_of(self, token: str) -> int | None:
         """The id of a token, or `None`."""
@@ -90,22 +101,36 @@ class Tokenizer:
 
 
 class TextStream:
-    """Decodes ids as they come, holding back what is not yet a whole character."""
+    """Decodes ids as they come; the pieces joined are what decoding them at once gives.
+
+    A run of byte tokens is shown once other text has ended it: one byte that does not fit turns the
+    whole run into replacement characters. The library's own stream shows part of the run before
+    that, and raises where the two then disagree.
+    """
 
     def __init__(self, tokenizer: FastTokenizer) -> None:
         self._tokenizer = tokenizer
-        self._decoder = DecodeStream(skip_special_tokens=True)
         self._ids: list[int] = []
         self._shown = ""
 
     def feed(self, token_id: int) -> str:
         """The text that this id completes; "" if none yet."""
         self._ids.append(token_id)
-        piece: str = self._decoder.step(self._tokenizer, token_id) or ""
-        self._shown += piece
-        return piece
+        is_byte = _BYTE_TOKEN.fullmatch(self._tokenizer.id_to_token(token_id) or "")
+        if is_byte or not self._decode([token_id]):
+            return ""
+        text = self._decode(self._ids)
+        return "" if text.endswith(_REPLACEMENT) else self._news(text)
 
     def rest(self) -> str:
-        """What was held back to the end: bytes that never became a character."""
-        whole: str = self._tokenizer.decode(self._ids, skip_special_tokens=True)
-        return whole.removeprefix(self._shown) if whole.startswith(self._shown) else ""
+        """What was held back to the end: bytes that may never have become a character."""
+        return self._news(self._decode(self._ids))
+
+    def _decode(self, ids: list[int]) -> str:
+        text: str = self._tokenizer.decode(ids, skip_special_tokens=True)
+        return text
+
+    def _news(self, text: str) -> str:
+        news = text[len(self._shown) :]
+        self._shown = text
+        return news

@@ -1,0 +1,301 @@
+"""The engine: load a checkpoint, encode a clip once, answer any number of questions about it.
+
+A clip is decoded, seen by the vision tower, pooled and put through the language model once. What
+stays is the key-value cache of system text and visual tokens; a question only adds its own tokens
+behind it and takes them away again.
+"""
+
+import time
+from collections.abc import Callable, Generator
+from dataclasses import dataclass, field
+from pathlib import Path
+from threading import Lock
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from pllava_cli import registry
+from pllava_cli.answers import Answer, AnswerStream, spoken
+from pllava_cli.errors import UsageError
+from pllava_cli.model.cache import PrefixCache
+from pllava_cli.model.device import RuntimePlan
+from pllava_cli.model.generation import Decoding, TokenRun, prefill
+from pllava_cli.model.layout import is_adapter
+from pllava_cli.model.loading import Loaded, LoadOptions, load
+from pllava_cli.model.modeling import PllavaForConditionalGeneration
+from pllava_cli.model.processing import Processor
+from pllava_cli.model.tensors import list_tensors
+from pllava_cli.prompts import CAPTION, SYSTEM, TEMPLATES, VIDEO_PLACEHOLDER, Template
+from pllava_cli.video.reader import sample_frames, start_decoder
+
+if TYPE_CHECKING:
+    from pllava_cli.video.reader import DecodeReport
+
+__all__ = ["Answer", "AnswerStream", "Captioner", "Decoding", "EncodedClip", "RuntimePlan", "load_model"]
+
+Progress = Callable[[str, int, int], None]
+"""Called with (stage, done, in all); the stages are "loading", "decoding" and "encoding"."""
+
+
+@dataclass
+class EncodedClip:
+    """A clip as the language model remembers it. It never changes, however often it is asked."""
+
+    path: Path
+    report: "DecodeReport"
+    visual_tokens: int
+    elapsed_s: dict[str, float]
+    """Seconds: "decode" for frames, "encode" for vision tower, projector and prefill."""
+    prefix_ids: list[int] = field(repr=False)
+    cache: PrefixCache = field(repr=False)
+    _lock: Lock = field(default_factory=Lock, repr=False)
+
+    def borrow(self) -> PrefixCache:
+        """A cache holding just the clip: the clip's own, or a copy while another answer uses it."""
+        if self._lock.acquire(blocking=False):
+            self.cache.rewind(len(self.prefix_ids))
+            return self.cache
+        return self.cache.copy(len(self.prefix_ids))
+
+    def give_back(self, cache: PrefixCache) -> None:
+        """End the use of a borrowed cache."""
+        if cache is self.cache:
+            self._lock.release()
+
+
+def load_model(
+    path_or_name: str | Path,
+    *,
+    alpha: float | None = None,
+    dtype: str = "auto",
+    quantize: str = "auto",
+    device: str = "auto",
+    base: str | Path | None = None,
+    num_frames: int | None = None,
+    pooling_shape: tuple[int, int, int] | None = None,
+) -> tuple[PllavaForConditionalGeneration, Processor]:
+    """Load a checkpoint as a network and its processor.
+
+    Args:
+        path_or_name: A folder, or a name of weights.toml.
+        alpha: Strength of the LoRA weights, merged scaled by alpha / rank; `None` takes the registry's.
+        dtype: "auto", "fp32", "bf16" or "fp16".
+        quantize: "auto", "none", "4bit" or "8bit".
+        device: "auto", "cpu", "cuda" or "cuda:N".
+        base: For a folder that holds only an adapter: the checkpoint it was trained from.
+        num_frames: Frames a clip is sampled to; `None` takes the checkpoint's.
+        pooling_shape: (T, H, W) after pooling; `None` takes the checkpoint's.
+
+    Returns:
+        The model, in evaluation mode, and a processor: `processor(frames, prompt)` makes its inputs.
+
+    Raises:
+        PllavaError: The checkpoint is missing or unusable, an option does not apply, or it does not fit.
+    """
+    options = {"dtype": dtype, "quantize": quantize, "device": device}
+    _, loaded, processor, _ = _load(path_or_name, alpha, base, num_frames, pooling_shape, options)
+    return loaded.model, processor
+
+
+class Captioner:
+    """Captions clips and answers questions about them.
+
+    Args:
+        model: A folder, or a name of weights.toml; `None` takes the default checkpoint.
+        system: System text; `None` takes the project's, "" none.
+        offline: Say in errors that nothing may be fetched (nothing ever is).
+        decode_timeout_s: Seconds a decoder may go without progress before it is abandoned.
+        on_progress: Told how far loading, decoding and encoding are.
+
+    The other arguments are those of `load_model`.
+    """
+
+    def __init__(
+        self,
+        model: str | Path | None = None,
+        *,
+        alpha: float | None = None,
+        dtype: str = "auto",
+        quantize: str = "auto",
+        device: str = "auto",
+        base: str | Path | None = None,
+        num_frames: int | None = None,
+        pooling_shape: tuple[int, int, int] | None = None,
+        system: str | None = None,
+        offline: bool = False,
+        decode_timeout_s: float = 60.0,
+        on_progress: Progress | None = None,
+    ) -> None:
+        start_decoder()  # its start-up passes while the model loads
+        self._tell: Progress = on_progress or (lambda stage, done, total: None)
+        name = model if model is not None else registry.defaults().model
+        options = {"dtype": dtype, "quantize": quantize, "device": device}
+        self.checkpoint, loaded, self.processor, self.alpha = _load(
+            name, alpha, base, num_frames, pooling_shape, options, offline, self._tell
+        )
+        self.model, self.plan = loaded.model, loaded.plan
+        config = self.model.config
+        self.num_frames: int = config.num_frames
+        time_slots, rows, columns = config.pooling_shape
+        self.pooling_shape = (time_slots, rows, columns)
+        self.warnings = self.processor.warnings
+        self.system = SYSTEM if system is None else system
+        self.caption_prompt = CAPTION
+        self.template = self._template()
+        self._timeout_s = decode_timeout_s
+        self._stop_ids = self._find_stop_ids()
+
+    def encode(
+        self, path: str | Path, *, start: float | None = None, end: float | None = None
+    ) -> EncodedClip:
+        """Decode a clip and put it into the model's memory.
+
+        Args:
+            path: The video file.
+            start: Seconds from the clip's first picture; `None` is its beginning.
+            end: Seconds; `None` is its end.
+
+        Raises:
+            ClipError: The clip cannot be decoded.
+            UsageError: No such file, bounds that cannot be meant, or a system text that holds the clip's
+                placeholder.
+        """
+        began = time.perf_counter()
+        self._tell("decoding", 0, self.num_frames)
+        frames, _, report = sample_frames(path, self.num_frames, start, end, timeout_s=self._timeout_s)
+        self._tell("decoding", self.num_frames, self.num_frames)
+        decoded = time.perf_counter()
+        prefix_ids, cache = self._remember(frames)
+        elapsed = {"decode": decoded - began, "encode": time.perf_counter() - decoded}
+        return EncodedClip(Path(path), report, self.processor.visual_tokens, elapsed, prefix_ids, cache)
+
+    def stream(
+        self, encoded: EncodedClip, question: str | None = None, *, decoding: Decoding | None = None
+    ) -> AnswerStream:
+        """Answer a question (`None`: caption the clip), piece by piece.
+
+        Raises:
+            UsageError: The question cannot be asked: it is too long, or holds the clip's placeholder.
+        """
+        decoding = decoding or Decoding()
+        ids = self._question_ids(encoded, self.caption_prompt if question is None else question, decoding)
+        return AnswerStream(self._say(encoded, question, ids, decoding))
+
+    def answer(
+        self, encoded: EncodedClip, question: str | None = None, *, decoding: Decoding | None = None
+    ) -> Answer:
+        """Answer a question (`None`: caption the clip); raises as `stream` does."""
+        return self.stream(encoded, question, decoding=decoding).answer
+
+    def caption(
+        self,
+        path: str | Path,
+        *,
+        start: float | None = None,
+        end: float | None = None,
+        decoding: Decoding | None = None,
+    ) -> Answer:
+        """Caption a clip; raises as `encode` does."""
+        return self.answer(self.encode(path, start=start, end=end), decoding=decoding)
+
+    def _remember(self, frames: Any) -> tuple[list[int], PrefixCache]:
+        """Ids and cache of everything up to the clip's last visual token."""
+        pixels = self.processor.pixel_values(frames)
+        visual = self.model.encode_frames(pixels, lambda done, total: self._tell("encoding", done, total + 1))
+        ids = self._prompt_ids("")
+        prefix_ids = ids[: _after_clip(ids, self.processor.tokenizer.placeholder_id)]
+        cache = PrefixCache(self.model.config.text_config.num_hidden_layers)
+        with torch.inference_mode():
+            embeddings = self.model.embed(torch.tensor([prefix_ids], device=self.model.device), visual)
+        prefill(self.model, cache, embeddings)
+        self._tell("encoding", self.num_frames + 1, self.num_frames + 1)
+        return prefix_ids, cache
+
+    def _prompt_ids(self, question: str) -> list[int]:
+        for text, name in ((question, "the question"), (self.system, "the system text")):
+            if VIDEO_PLACEHOLDER in text:
+                raise UsageError(
+                    f"{name} holds {VIDEO_PLACEHOLDER}, which stands for the clip",
+                    "leave it out; the clip is put in by itself",
+                )
+        prompt = self.template.render(self.template.turns(question), self.system)
+        return self.processor.expand(self.processor.tokenizer.encode(prompt))
+
+    def _question_ids(self, encoded: EncodedClip, question: str, decoding: Decoding) -> list[int]:
+        # The placeholder, a special token, cuts the text: the ids before it do not depend on the question.
+        ids, known = self._prompt_ids(question), len(encoded.prefix_ids)
+        if ids[:known] != encoded.prefix_ids:
+            raise UsageError(
+                f"{encoded.path} was encoded with another system text or checkpoint", "encode it again"
+            )
+        positions: int = self.model.config.text_config.max_position_embeddings
+        if len(ids) + decoding.max_new_tokens > positions:
+            raise UsageError(
+                f"prompt and answer need {len(ids)} + {decoding.max_new_tokens} positions of {positions}",
+                "ask a shorter question, or use a smaller --max-new-tokens or --pooling-shape",
+            )
+        return ids[known:]
+
+    def _say(
+        self, encoded: EncodedClip, question: str | None, ids: list[int], decoding: Decoding
+    ) -> Generator[str, None, Answer]:
+        began, said = time.perf_counter(), []
+        cache = encoded.borrow()
+        try:
+            run = TokenRun(self.model, cache, ids, decoding, self._stop_ids)
+            for piece in spoken(run, self.processor.tokenizer.stream()):
+                said.append(piece)
+                yield piece
+        finally:
+            encoded.give_back(cache)
+        elapsed = {"first_token": run.first_token_s, "generate": time.perf_counter() - began}
+        return Answer("".join(said), question, run.stopped, len(run.ids), elapsed)
+
+    def _template(self) -> Template:
+        name = self.checkpoint.template
+        if name is None:
+            name = "chatml" if self.processor.tokenizer.id_of("<|im_start|>") is not None else "vicuna"
+        return TEMPLATES[name]
+
+    def _find_stop_ids(self) -> frozenset[int]:
+        stored = self.model.generation_config.eos_token_id
+        ids = {stored} if isinstance(stored, int) else set(stored or ())
+        turn_end = self.processor.tokenizer.id_of(self.template.assistant_end.strip())
+        return frozenset(ids if turn_end is None else ids | {turn_end})
+
+
+def _load(
+    path_or_name: str | Path,
+    alpha: float | None,
+    base: str | Path | None,
+    num_frames: int | None,
+    pooling_shape: tuple[int, int, int] | None,
+    options: dict[str, str],
+    offline: bool = False,
+    tell: Progress | None = None,
+) -> tuple[registry.Checkpoint, Loaded, Processor, float | None]:
+    checkpoint = registry.find(path_or_name)
+    folder = registry.locate(checkpoint, offline=offline)
+    # The registry names the base of whole checkpoints too, for the reader; only an adapter needs it.
+    if base is None and checkpoint.base is not None and is_adapter(list_tensors(folder)):
+        base = checkpoint.base
+    base_folder = registry.locate(registry.find(base), offline=offline) if base is not None else None
+    if alpha is None and checkpoint.lora is not None:
+        alpha = checkpoint.lora.alpha
+    wanted = LoadOptions(
+        alpha=alpha,
+        base=base_folder,
+        num_frames=num_frames if num_frames is not None else checkpoint.num_frames,
+        pooling_shape=pooling_shape if pooling_shape is not None else checkpoint.pooling_shape,
+        **options,
+    )
+    loaded = load(folder, wanted, (lambda done, total: tell("loading", done, total)) if tell else None)
+    # Training writes an adapter without its tokenizer and preprocessing: those are the base's.
+    files = folder if base_folder is None or (folder / "tokenizer.json").exists() else base_folder
+    pad = loaded.model.generation_config.pad_token_id
+    processor = Processor(files, loaded.model.config, pad, VIDEO_PLACEHOLDER)
+    return checkpoint, loaded, processor, alpha if loaded.has_lora else None
+
+
+def _after_clip(ids: list[int], placeholder: int) -> int:
+    return len(ids) - ids[::-1].index(placeholder)
