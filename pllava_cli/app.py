@@ -1,0 +1,216 @@
+"""The command line: which commands there are, and how every way a run can end becomes an exit status.
+
+Commands return a status or raise; only `main` prints errors, handles signals and decides statuses.
+"""
+
+import errno
+import os
+import signal
+import sys
+import traceback
+from collections.abc import Sequence
+from contextlib import suppress
+from types import FrameType
+from typing import Annotated
+
+import typer
+
+from pllava_cli import __version__
+from pllava_cli.commands import ask, caption, doctor, models
+from pllava_cli.commands.layout import Command, Group
+from pllava_cli.errors import ExitStatus, PllavaError
+from pllava_cli.terminal import OutputClosedError, Terminal, escape_controls, is_closed, write_stderr
+
+OUTPUT_CLOSED = 128 + 13
+"""What a shell reports for a command ended by SIGPIPE: the reader of our output left."""
+
+EXAMPLES = """
+# say what happens in a clip
+pllava caption clip.mp4
+# ask about it
+pllava ask clip.mp4 "What is the person holding?"
+# see what this machine can run
+pllava doctor
+"""
+
+app = typer.Typer(
+    name="pllava",
+    cls=Group,
+    epilog=EXAMPLES,
+    rich_markup_mode=None,  # plain help: see commands/layout.py
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+def _show_version(wanted: bool) -> None:
+    if wanted:
+        sys.stdout.write(f"pllava {__version__}\n")
+        raise typer.Exit
+
+
+@app.callback()
+def pllava(
+    version: Annotated[
+        bool,
+        typer.Option("--version", help="Show the version and exit.", callback=_show_version, is_eager=True),
+    ] = False,
+) -> None:
+    """Caption videos and answer questions about them, on your own machine, with PLLaVA.
+
+    Results go to stdout, everything else to stderr. Exit status: 0 done, 1 unexpected error, 2 usage,
+    3 some clips failed, 4 all failed, 5 checkpoint, 6 device or memory, 130 interrupted, 143 terminated.
+    """
+
+
+_models = typer.Typer(cls=Group, epilog=models.LIST_EXAMPLES + models.SHOW_EXAMPLES.lstrip())
+_models.command("list", cls=Command, epilog=models.LIST_EXAMPLES)(models.list_models)
+_models.command("show", cls=Command, epilog=models.SHOW_EXAMPLES)(models.show_model)
+
+app.command("caption", cls=Command, epilog=caption.EXAMPLES)(caption.caption)
+app.command("ask", cls=Command, epilog=ask.EXAMPLES)(ask.ask)
+app.add_typer(_models, name="models", help="List and show the checkpoints.")
+app.command("doctor", cls=Command, epilog=doctor.EXAMPLES)(doctor.doctor)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line.
+
+    Args:
+        arguments: Its words; None takes the process's own.
+
+    Returns:
+        The exit status.
+    """
+    _prepare_streams()
+    terminal = Terminal()
+    with _Signals() as signals:
+        try:
+            try:
+                status = _run(terminal, sys.argv[1:] if arguments is None else list(arguments))
+            except Exception as error:
+                # What a library makes of an interrupt in the midst of its import is no bug of ours.
+                status = _report(terminal, signals.ending or error)
+        except KeyboardInterrupt:
+            status = ExitStatus.INTERRUPTED
+        except SystemExit as ending:  # SIGTERM, or completion has answered the shell
+            status = int(ending.code or 0)
+        return _close(terminal, status)
+
+
+def _prepare_streams() -> None:
+    """Make both streams take any text: what their encoding lacks must not end the run."""
+    for name in ("stdout", "stderr"):
+        if getattr(sys, name) is None:  # closed by whoever started us
+            setattr(sys, name, open(os.devnull, "w"))  # noqa: PTH123, SIM115 (stays open to the end)
+        stream = getattr(sys, name)
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="backslashreplace")
+
+
+def _run(terminal: Terminal, arguments: list[str]) -> int:
+    command = typer.main.get_command(app)
+    if os.environ.get("_PLLAVA_COMPLETE"):
+        command.main(prog_name="pllava")  # answers the shell and exits
+    # Not `command.main`, which has its own ideas of errors, interrupts and closed pipes.
+    with command.make_context("pllava", arguments, obj=terminal) as root:
+        return int(command.invoke(root) or ExitStatus.OK)
+
+
+def _report(terminal: Terminal, error: BaseException) -> int:
+    """Report what a command raised and return the exit status it leads to."""
+    match error:
+        case typer.Exit():
+            return error.exit_code
+        case typer.TyperException():
+            path = getattr(getattr(error, "ctx", None), "command_path", "pllava")
+            terminal.error(error.format_message(), f"see `{path} --help`")
+            return ExitStatus.USAGE
+        case PllavaError():
+            terminal.error(error.message, error.hint)
+            if terminal.verbose > 1 or _debugging():
+                write_stderr(escape_controls(_traceback(error)))
+            return error.status
+        case OutputClosedError():
+            return OUTPUT_CLOSED
+        case BrokenPipeError() if is_closed(sys.stdout):  # while help was written
+            return OUTPUT_CLOSED
+        case OSError(errno=errno.ENOSPC):
+            terminal.error(f"cannot write: {error.strerror}", "free some space")
+            return ExitStatus.BUG
+        case Exception():
+            return _report_bug(terminal, error)
+    raise error
+
+
+def _report_bug(terminal: Terminal, error: Exception) -> int:
+    """Report what should not have happened in one line, with the traceback out of the way."""
+    import tempfile  # only now: its import costs more than the command line's own modules
+
+    text = escape_controls(_traceback(error))
+    message = f"unexpected {type(error).__name__}: {error}"
+    if terminal.verbose > 1 or _debugging():
+        terminal.pause()
+        write_stderr(text)
+        terminal.error(message)
+        return ExitStatus.BUG
+    try:
+        with tempfile.NamedTemporaryFile(
+            "w", prefix="pllava-", suffix=".txt", delete=False, encoding="utf-8", errors="backslashreplace"
+        ) as file:
+            file.write(f"pllava {__version__}, Python {sys.version}\n{sys.argv!r}\n\n{text}")
+        terminal.error(message, f"this is a bug; the traceback is in {file.name}")
+    except OSError:
+        write_stderr(text)
+        terminal.error(message, "this is a bug")
+    return ExitStatus.BUG
+
+
+def _traceback(error: BaseException) -> str:
+    return "".join(traceback.format_exception(error))
+
+
+def _debugging() -> bool:
+    return os.environ.get("PLLAVA_DEBUG", "") not in ("", "0")
+
+
+def _close(terminal: Terminal, status: int) -> int:
+    """Leave the terminal clean and everything written."""
+    terminal.pause()
+    try:
+        terminal.end_line()
+        sys.stdout.flush()
+    except (OutputClosedError, PllavaError, OSError, ValueError) as error:
+        # Python flushes once more at exit and would complain: give it somewhere harmless to flush to.
+        with suppress(OSError, ValueError):
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        if status != ExitStatus.OK:
+            return status
+        if isinstance(error, OutputClosedError | BrokenPipeError):
+            return OUTPUT_CLOSED
+        terminal.error(f"cannot write the output: {error}")
+        return ExitStatus.BUG
+    return status
+
+
+class _Signals:
+    """Makes SIGINT and SIGTERM unwind the run, for as long as it lasts."""
+
+    def __init__(self) -> None:
+        self.ending: BaseException | None = None
+        """What the first signal raised."""
+
+    def __enter__(self) -> "_Signals":
+        self._before = {
+            number: signal.signal(number, self._handle) for number in (signal.SIGINT, signal.SIGTERM)
+        }
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for number, handler in self._before.items():
+            signal.signal(number, handler)
+
+    def _handle(self, number: int, frame: FrameType | None) -> None:
+        signal.signal(signal.SIGINT, signal.SIG_DFL)  # a second Ctrl-C ends us at once
+        self.ending = SystemExit(ExitStatus.TERMINATED) if number == signal.SIGTERM else KeyboardInterrupt()
+        raise self.ending

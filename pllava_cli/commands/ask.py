@@ -1,0 +1,71 @@
+"""`pllava ask`: answer questions about one clip.
+
+The clip is encoded once; each further question costs only its own tokens.
+"""
+
+from typing import Annotated
+
+import typer
+
+from pllava_cli import configfile, inputs, settings
+from pllava_cli.commands.options import RunFlags, said, takes
+from pllava_cli.errors import ClipError, ExitStatus, PllavaError, UsageError
+from pllava_cli.terminal import Terminal
+
+EXAMPLES = """
+# one question
+pllava ask clip.mp4 "What is the person holding?"
+# several, with the clip encoded once
+pllava ask clip.mp4 "How many people are there?" "Is it indoors or outdoors?"
+# one JSON object a question
+pllava ask --json clip.mp4 "What colour is the car?"
+"""
+
+
+@takes(RunFlags)
+def ask(
+    terminal: Terminal,
+    flags: RunFlags,
+    clip: Annotated[str, typer.Argument(metavar="CLIP", help="A video file.")],
+    questions: Annotated[list[str], typer.Argument(metavar="QUESTION", help="What to ask about it.")],
+) -> int:
+    """Answer questions about a clip.
+
+    The answers go to stdout as they are written; with several questions, each one goes to stderr
+    before its answer.
+    """
+    from pllava_cli.commands import running  # not for --help
+
+    window = inputs.window(flags.start, flags.end)
+    chosen = settings.resolve(said(flags))
+    for question in questions:
+        _check(question)
+    given = inputs.clips([clip])[0]
+    run = running.load(terminal, chosen, "ask", window)
+    try:
+        encoded = run.encode(given)
+    except (ClipError, UsageError) as error:  # UsageError: the file has gone since it was checked
+        terminal.error(error.message, error.hint)
+        if flags.json:
+            for question in questions:
+                run.write_record(given, question, error=error)
+        return ExitStatus.ALL_FAILED
+    for question in questions:
+        if len(questions) > 1 and not flags.json:
+            terminal.heading(question)
+        try:
+            answer = run.say(encoded, question, show=not flags.json)
+        except PllavaError as error:
+            if flags.json:
+                run.write_record(given, question, encoded, error=error)
+            raise
+        if flags.json:
+            run.write_record(given, question, encoded, answer)
+    return ExitStatus.OK
+
+
+def _check(question: str) -> None:
+    try:
+        configfile.filled_text(question)
+    except ValueError as error:
+        raise UsageError(f"question: {error}", 'write it in quotes: "What happens?"') from None

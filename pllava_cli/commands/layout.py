@@ -1,0 +1,116 @@
+"""How help looks: arguments, options by group, then examples, as plain text.
+
+Plain, because the first line must be on the screen at once: rendering help with rich doubles the
+time, and plain text needs no special case for pipes, NO_COLOR or narrow terminals.
+"""
+
+import sys
+from typing import Any
+
+import typer
+from typer.core import TyperArgument, TyperCommand, TyperGroup, TyperOption
+
+OTHER_OPTIONS = "Options"
+"""Heading of the options that belong to no group."""
+
+
+def usage_pieces(command: Any) -> list[str]:
+    """Return the words of a command's usage after its name."""
+    arguments = [each for each in command.params if isinstance(each, TyperArgument)]
+    return ["[OPTIONS]", *(argument_name(each) for each in arguments)]
+
+
+def argument_name(argument: TyperArgument) -> str:
+    """Return an argument as it is written in usage: `CLIP...` where it may repeat."""
+    return (argument.metavar or (argument.name or "").upper()) + ("..." if argument.nargs == -1 else "")
+
+
+def option_names(option: TyperOption) -> str:
+    """Return the spellings of an option and what it takes."""
+    spellings = ", ".join(sorted(option.opts, key=len)) + "".join(
+        f" / {each}" for each in option.secondary_opts
+    )
+    return spellings if option.is_flag or option.count else f"{spellings} {option.metavar}"
+
+
+def grouped_options(params: list[Any]) -> dict[str, list[TyperOption]]:
+    """Return the options to show, by the heading they stand under; the unnamed group comes last."""
+    groups: dict[str, list[TyperOption]] = {}
+    for param in params:
+        if isinstance(param, TyperOption) and not param.hidden:
+            groups.setdefault(param.rich_help_panel or OTHER_OPTIONS, []).append(param)
+    if OTHER_OPTIONS in groups:
+        groups[OTHER_OPTIONS] = groups.pop(OTHER_OPTIONS)
+    return groups
+
+
+def _format_options(params: list[Any], formatter: Any) -> None:
+    arguments = [(argument_name(each), each.help or "") for each in params if isinstance(each, TyperArgument)]
+    if arguments:
+        with formatter.section("Arguments"):
+            formatter.write_dl(arguments)
+    for heading, options in grouped_options(params).items():
+        with formatter.section(heading):
+            formatter.write_dl([(option_names(each), each.help or "") for each in options])
+
+
+def _format_examples(examples: str | None, command_path: str, formatter: Any) -> None:
+    if examples:
+        formatter.write("\nExamples:\n" + "".join(f"  {line}\n" for line in examples.strip().splitlines()))
+    formatter.write(f"\nManual: man {command_path.replace(' ', '-')}\n")
+
+
+def _with_plain_flags(params: list[Any]) -> list[Any]:
+    """Let flags that were not given be False instead of None.
+
+    Typer takes any value but True and False through pydantic, whose import costs more than all else
+    that help and completion do.
+    """
+    for param in params:
+        if isinstance(param, TyperOption) and param.is_flag and not param.secondary_opts:
+            param.default = param.default or False
+    return params
+
+
+class Command(TyperCommand):
+    """A command whose help is laid out as above; its epilog holds the examples."""
+
+    def get_params(self, ctx: Any) -> list[Any]:
+        """Return the parameters, help included."""
+        return _with_plain_flags(super().get_params(ctx))
+
+    def collect_usage_pieces(self, ctx: Any) -> list[str]:
+        """Return the words of the usage after the name."""
+        return usage_pieces(self)
+
+    def format_options(self, ctx: Any, formatter: Any) -> None:
+        """Write arguments and options."""
+        _format_options(self.get_params(ctx), formatter)
+
+    def format_epilog(self, ctx: Any, formatter: Any) -> None:
+        """Write the examples."""
+        _format_examples(self.epilog, ctx.command_path, formatter)
+
+
+class Group(TyperGroup):
+    """A group of commands, laid out likewise; called with nothing it shows its help."""
+
+    def get_params(self, ctx: Any) -> list[Any]:
+        """Return the parameters, help included."""
+        return _with_plain_flags(super().get_params(ctx))
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Take the words of the command line."""
+        if not args and not ctx.resilient_parsing:
+            sys.stderr.write(ctx.get_help() + "\n")
+            raise typer.Exit(2)
+        return super().parse_args(ctx, args)
+
+    def format_options(self, ctx: Any, formatter: Any) -> None:
+        """Write commands and options."""
+        self.format_commands(ctx, formatter)
+        _format_options(self.get_params(ctx), formatter)
+
+    def format_epilog(self, ctx: Any, formatter: Any) -> None:
+        """Write the examples."""
+        _format_examples(self.epilog, ctx.command_path, formatter)

@@ -1,0 +1,102 @@
+"""`pllava models`: the checkpoints there are, and which of them are on this machine."""
+
+import json
+from typing import Annotated, Any
+
+import typer
+
+from pllava_cli import registry
+from pllava_cli.commands.options import OutputFlags, complete_models, takes
+from pllava_cli.errors import CheckpointError, ExitStatus
+from pllava_cli.terminal import Terminal
+
+LIST_EXAMPLES = """
+# what there is, and what is on this machine
+pllava models list
+# the names alone
+pllava models list --json | jq -r '.[].name'
+"""
+
+SHOW_EXAMPLES = """
+# everything known about a checkpoint, with sources
+pllava models show pllava-7b
+# a directory of your own
+pllava models show ./my-checkpoint
+"""
+
+
+@takes(OutputFlags)
+def list_models(terminal: Terminal, flags: OutputFlags) -> int:
+    """List the checkpoints by name.
+
+    GB is the size of the weight files; bf16, int8 and nf4 are the GB of memory that the checkpoint
+    needs at 16 frames in each precision.
+    """
+    known = registry.all_checkpoints()
+    default = registry.defaults().model
+    if flags.json:
+        terminal.line(json.dumps([_as_json(each) for each in known]))
+        return ExitStatus.OK
+    rows: list[tuple[str, ...]] = [("NAME", "GB", *registry.PRECISIONS, "HERE", "DESCRIPTION")]
+    for each in known:
+        memory = [_gb(each.memory_gb.get(precision)) for precision in registry.PRECISIONS]
+        name = f"{each.name} *" if registry.find(default) == each else each.name
+        rows.append((name, _gb(each.size_gb), *memory, whereabouts(each)[0], each.description))
+    terminal.table(rows)
+    terminal.note("* is the default. `pllava models show NAME` says more.")
+    return ExitStatus.OK
+
+
+@takes(OutputFlags)
+def show_model(
+    terminal: Terminal,
+    flags: OutputFlags,
+    name: Annotated[
+        str,
+        typer.Argument(
+            metavar="NAME", help="A name, an alias or a directory.", autocompletion=complete_models
+        ),
+    ],
+) -> int:
+    """Show everything known about a checkpoint.
+
+    Each figure comes with its source, and the last line says whether the checkpoint is on this
+    machine, and where, or how to get it.
+    """
+    checkpoint = registry.find(name)
+    if flags.json:
+        terminal.line(json.dumps(_as_json(checkpoint)))
+        return ExitStatus.OK
+    shown = registry.as_dict(checkpoint)
+    source = shown.pop("source")
+    rows = [(key, _plain(value), source.get(key, "")) for key, value in shown.items() if _plain(value)]
+    state, where = whereabouts(checkpoint)
+    terminal.table([*rows, ("here", state, where)])
+    return ExitStatus.OK
+
+
+def whereabouts(checkpoint: registry.Checkpoint) -> tuple[str, str]:
+    """Say whether a checkpoint is on this machine, and where or how to get it there."""
+    try:
+        return "yes", str(registry.locate(checkpoint, offline=False))
+    except CheckpointError as error:
+        return "no" if "incomplete" not in error.message else "incomplete", f"{error.message}; {error.hint}"
+
+
+def _as_json(checkpoint: registry.Checkpoint) -> dict[str, Any]:
+    state, where = whereabouts(checkpoint)
+    return registry.as_dict(checkpoint) | {"here": state, "where": where}
+
+
+def _gb(value: float | None) -> str:
+    return "-" if value is None else f"{value:.1f}"
+
+
+def _plain(value: Any) -> str:
+    if isinstance(value, dict):
+        return ", ".join(f"{key} {_plain(each)}" for key, each in value.items() if each)
+    if isinstance(value, tuple | list):
+        return ", ".join(map(str, value))
+    if isinstance(value, int):
+        return f"{value:,}"
+    return "" if value is None else f"{value:g}" if isinstance(value, float) else str(value)

@@ -1,0 +1,236 @@
+"""The flags that commands share, declared once, and how a command gets them.
+
+Flags stay text until `settings` reads them by the same rules as variables and files, so that a
+wrong value is reported in one form wherever it was written.
+"""
+
+import functools
+import inspect
+from collections.abc import Callable
+from dataclasses import dataclass, fields
+from typing import Annotated, Any, TypeVar
+
+import typer
+from typer import Option
+
+from pllava_cli import registry, settings
+from pllava_cli.errors import PllavaError
+from pllava_cli.terminal import Terminal
+
+_CHECKPOINT, _FRAMES, _TEXT, _RUN = "Checkpoint", "Frames", "Text", "Running"
+
+
+def complete_models(incomplete: str) -> list[tuple[str, str]]:
+    """Offer the names of checkpoints with what they are."""
+    try:
+        known = registry.all_checkpoints()
+    except PllavaError:  # a slip in the user's file must not spill into the command line
+        return []
+    return [(each.name, each.description) for each in known if each.name.startswith(incomplete)]
+
+
+def complete_presets(incomplete: str) -> list[tuple[str, str]]:
+    """Offer the names of presets with what they are."""
+    try:
+        presets = registry.defaults().presets
+    except PllavaError:
+        return []
+    return [(each.name, each.description) for each in presets.values() if each.name.startswith(incomplete)]
+
+
+def complete_from(*names: str) -> Callable[[str], list[str]]:
+    """Make a completion that offers a few fixed names."""
+
+    def complete(incomplete: str) -> list[str]:
+        return [name for name in names if name.startswith(incomplete)]
+
+    return complete
+
+
+@dataclass(frozen=True)
+class OutputFlags:
+    """What every command understands."""
+
+    json: Annotated[bool, Option("--json", help="Write JSON instead of text.")] = False
+    quiet: Annotated[bool, Option("-q", "--quiet", help="Say nothing but errors on stderr.")] = False
+    verbose: Annotated[
+        int, Option("-v", "--verbose", count=True, help="Say more: settings and reasons; -vv: tracebacks.")
+    ] = 0
+
+
+@dataclass(frozen=True)
+class RunFlags(OutputFlags):
+    """What commands understand that run a checkpoint. None: not said."""
+
+    model: Annotated[
+        str | None,
+        Option(
+            "-m",
+            "--model",
+            metavar="NAME|PATH",
+            rich_help_panel=_CHECKPOINT,
+            autocompletion=complete_models,
+            help="Checkpoint: a name of `pllava models list`, or a directory.",
+        ),
+    ] = None
+    base: Annotated[
+        str | None,
+        Option(
+            metavar="NAME|PATH",
+            rich_help_panel=_CHECKPOINT,
+            autocompletion=complete_models,
+            help="For a directory that holds only an adapter: the checkpoint it was trained from.",
+        ),
+    ] = None
+    alpha: Annotated[
+        str | None,
+        Option(
+            metavar="X",
+            rich_help_panel=_CHECKPOINT,
+            help="Weight of the LoRA: 0 is the image model, higher is more of the video training.",
+        ),
+    ] = None
+    preset: Annotated[
+        str | None,
+        Option(
+            metavar="NAME",
+            rich_help_panel=_FRAMES,
+            autocompletion=complete_presets,
+            help="Frames and pooling shape for a purpose: standard, or fast with 4 frames.",
+        ),
+    ] = None
+    frames: Annotated[
+        str | None, Option(metavar="N", rich_help_panel=_FRAMES, help="Frames to look at, evenly spaced.")
+    ] = None
+    pooling_shape: Annotated[
+        str | None,
+        Option(
+            metavar="T,H,W",
+            rich_help_panel=_FRAMES,
+            help="Frames, rows and columns of visual tokens that remain after pooling.",
+        ),
+    ] = None
+    start: Annotated[
+        str | None,
+        Option(metavar="TIME", rich_help_panel=_FRAMES, help="Look from here on: seconds or [HH:]MM:SS."),
+    ] = None
+    end: Annotated[
+        str | None,
+        Option(metavar="TIME", rich_help_panel=_FRAMES, help="Look up to here: seconds or [HH:]MM:SS."),
+    ] = None
+    system: Annotated[
+        str | None, Option(metavar="TEXT", rich_help_panel=_TEXT, help="System text; '' for none.")
+    ] = None
+    system_file: Annotated[
+        str | None, Option(metavar="FILE", rich_help_panel=_TEXT, help="Read the system text from a file.")
+    ] = None
+    max_new_tokens: Annotated[
+        str | None, Option(metavar="N", rich_help_panel=_TEXT, help="Longest answer, in tokens.")
+    ] = None
+    temperature: Annotated[
+        str | None,
+        Option(
+            metavar="X",
+            rich_help_panel=_TEXT,
+            help="0 takes the likeliest token each time; higher draws more freely.",
+        ),
+    ] = None
+    top_p: Annotated[
+        str | None,
+        Option(metavar="P", rich_help_panel=_TEXT, help="Draw among the likeliest tokens of this total."),
+    ] = None
+    seed: Annotated[
+        str | None, Option(metavar="N", rich_help_panel=_TEXT, help="Make drawn answers repeatable.")
+    ] = None
+    device: Annotated[
+        str | None,
+        Option(
+            metavar="NAME",
+            rich_help_panel=_RUN,
+            autocompletion=complete_from("auto", "cpu", "cuda"),
+            help="auto, cpu, cuda or cuda:N.",
+        ),
+    ] = None
+    dtype: Annotated[
+        str | None,
+        Option(
+            metavar="NAME",
+            rich_help_panel=_RUN,
+            autocompletion=complete_from(*settings.DTYPES),
+            help="Precision: " + ", ".join(settings.DTYPES) + ".",
+        ),
+    ] = None
+    quantize: Annotated[
+        str | None,
+        Option(
+            metavar="NAME",
+            rich_help_panel=_RUN,
+            autocompletion=complete_from(*settings.QUANTIZATIONS),
+            help="Quantisation of the language model: " + ", ".join(settings.QUANTIZATIONS) + ".",
+        ),
+    ] = None
+    decode_timeout: Annotated[
+        str | None,
+        Option(
+            metavar="SECONDS", rich_help_panel=_RUN, help="Give up a decoder without progress after this."
+        ),
+    ] = None
+    offline: Annotated[
+        bool | None,
+        Option("--offline/--no-offline", rich_help_panel=_RUN, help="Make no request to any network."),
+    ] = None
+
+
+@dataclass(frozen=True)
+class CaptionFlags(RunFlags):
+    """What `caption` understands."""
+
+    prompt: Annotated[
+        str | None,
+        Option(
+            "-p", "--prompt", metavar="TEXT", rich_help_panel=_TEXT, help="Instruction in place of our own."
+        ),
+    ] = None
+    prompt_file: Annotated[
+        str | None, Option(metavar="FILE", rich_help_panel=_TEXT, help="Read the instruction from a file.")
+    ] = None
+
+
+Flags = TypeVar("Flags", bound=OutputFlags)
+
+
+def said(flags: RunFlags) -> dict[str, Any]:
+    """Return the settings that the command line gives, by option name."""
+    return {name: value for name, value in vars(flags).items() if name in settings.OPTIONS}
+
+
+def takes(kind: type[Flags]) -> Callable[[Callable[..., int]], Callable[..., int]]:
+    """Give a command the flags of a dataclass and the run's terminal.
+
+    The command is declared as `command(terminal, flags, ...arguments)`; the words of the command
+    line that Typer sees are the arguments and each field of the dataclass.
+    """
+
+    def decorate(command: Callable[..., int]) -> Callable[..., int]:
+        @functools.wraps(command)
+        def run(ctx: typer.Context, **values: Any) -> int:
+            flags = kind(**{each.name: values.pop(each.name) for each in fields(kind)})
+            terminal: Terminal = ctx.obj
+            terminal.configure(quiet=flags.quiet, verbose=flags.verbose)
+            return command(terminal, flags, **values)
+
+        _, _, *arguments = inspect.signature(command).parameters.values()
+        parameters = [inspect.Parameter("ctx", inspect.Parameter.KEYWORD_ONLY, annotation=typer.Context)]
+        parameters += [each.replace(kind=inspect.Parameter.KEYWORD_ONLY) for each in arguments]
+        parameters += [
+            inspect.Parameter(
+                each.name, inspect.Parameter.KEYWORD_ONLY, default=each.default, annotation=each.type
+            )
+            for each in fields(kind)
+        ]
+        run.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
+        run.__annotations__ = {each.name: each.annotation for each in parameters}
+        del run.__wrapped__  # whose own signature would be read instead
+        return run
+
+    return decorate

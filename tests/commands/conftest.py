@@ -1,0 +1,68 @@
+"""Fixtures for running commands with the fake engine."""
+
+import json
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pllava_cli import app
+from tests.commands import fake
+
+
+@dataclass
+class Result:
+    status: int
+    out: str
+    err: str
+
+    @property
+    def records(self) -> list[dict[str, Any]]:
+        return [json.loads(line) for line in self.out.splitlines()]
+
+
+@pytest.fixture
+def script(monkeypatch: pytest.MonkeyPatch) -> fake.Script:
+    """What the fake engine says; change it before running a command."""
+    script = fake.Script(answers=["A bird flies."])
+    monkeypatch.setitem(sys.modules, "pllava_cli.engine", None)  # put back afterwards
+    fake.install(script)
+    return script
+
+
+@pytest.fixture
+def checkpoint(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A directory that passes for a checkpoint, chosen for every command."""
+    folder = tmp_path / "checkpoint"
+    folder.mkdir()
+    (folder / "model.safetensors").touch()
+    monkeypatch.setenv("PLLAVA_MODEL", str(folder))
+    return folder
+
+
+@pytest.fixture
+def clips(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The working directory, with three files that pass for clips."""
+    folder = tmp_path / "clips"
+    folder.mkdir()
+    for name in ("a.mp4", "b.mp4", "c.mp4"):
+        (folder / name).write_bytes(b"not looked at")
+    monkeypatch.chdir(folder)
+    return folder
+
+
+@pytest.fixture
+def run(
+    capsys: pytest.CaptureFixture[str], script: fake.Script, checkpoint: Path, clips: Path
+) -> Callable[..., Result]:
+    """Run a command line in this process."""
+
+    def run(*arguments: str) -> Result:
+        status = app.main(arguments)
+        captured = capsys.readouterr()
+        return Result(status, captured.out, captured.err)
+
+    return run

@@ -1,0 +1,204 @@
+"""Who may import whom, read from the sources, and that help and completion stay light.
+
+A module that is not in the tables below is an error: say where it belongs.
+"""
+
+import ast
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+PACKAGE = Path(__file__).parents[1] / "pllava_cli"
+ROOT = PACKAGE.parent
+
+OURS = {
+    "__init__": {"engine", "errors", "video"},  # on first use, through __getattr__
+    "__main__": {"app"},
+    "app": {"commands", "errors", "terminal"},
+    "manpages": {"app", "commands", "errors", "settings"},
+    "commands": {
+        "commands",
+        "configfile",
+        "engine",
+        "errors",
+        "hubcache",
+        "inputs",
+        "model",
+        "records",
+        "registry",
+        "settings",
+        "terminal",
+    },
+    "engine": {"answers", "errors", "model", "prompts", "registry", "video"},
+    "settings": {"configfile", "errors", "registry", "weightsfile"},
+    "registry": {"configfile", "errors", "hubcache", "weightsfile"},
+    "weightsfile": {"configfile", "errors"},
+    "hubcache": {"errors"},
+    "configfile": {"errors"},
+    "inputs": {"errors"},
+    "records": {"errors"},
+    "terminal": {"errors", "progress"},
+    "progress": set[str](),
+    "model": {"errors", "model"},
+    "video": {"errors", "video"},
+    "answers": set[str](),
+    "prompts": set[str](),
+    "errors": set[str](),
+}
+"""What each room of the package may import of the others; `commands`, `model` and `video` are folders."""
+
+THEIRS = {
+    "torch": {"engine", "model"},
+    "transformers": {"engine", "model"},
+    "peft": {"engine", "model"},
+    "bitsandbytes": {"engine", "model"},
+    "accelerate": {"engine", "model"},
+    "safetensors": {"model"},
+    "tokenizers": {"model"},
+    "PIL": {"model"},
+    "cv2": {"video"},
+    "av": {"video"},
+    "numpy": {"engine", "model", "video"},
+    "psutil": {"model", "video"},
+    "huggingface_hub": {"hubcache", "model"},
+    "typer": {"app", "commands", "manpages"},
+    "rich": {"progress"},
+}
+"""Where each library may be imported; any other library nowhere."""
+
+LAZY = {"engine", "model", "huggingface_hub", "rich"}
+"""What may not be imported while the command line is still being read: only inside functions."""
+
+SOURCES = sorted(PACKAGE.rglob("*.py"))
+
+
+def room(path: Path) -> str:
+    return path.relative_to(PACKAGE).parts[0].removesuffix(".py")
+
+
+def is_type_checking(node: ast.AST) -> bool:
+    return isinstance(node, ast.If) and isinstance(node.test, ast.Name) and node.test.id == "TYPE_CHECKING"
+
+
+def imports(tree: ast.AST, *, inner: bool = True) -> Iterator[str]:
+    """Yield the dotted names a module imports; `inner`: those inside functions too."""
+    for node in ast.iter_child_nodes(tree):
+        if is_type_checking(node):
+            continue
+        if isinstance(node, ast.Import):
+            yield from (each.name for each in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, "imports are absolute"
+            if node.module == "pllava_cli":
+                yield from (f"pllava_cli.{each.name}" for each in node.names)
+            else:
+                yield node.module or ""
+        elif inner or not isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda):
+            yield from imports(node, inner=inner)
+
+
+def split(names: Iterator[str]) -> tuple[set[str], set[str]]:
+    """Return the rooms of ours and the libraries among imported names."""
+    ours, theirs = set(), set()
+    for name in names:
+        top, _, rest = name.partition(".")
+        if top == "pllava_cli":
+            first = rest.partition(".")[0]
+            if first and not first.startswith("__"):
+                ours.add(first)
+        elif top not in sys.stdlib_module_names:
+            theirs.add(top)
+    return ours, theirs
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=lambda path: str(path.relative_to(PACKAGE)))
+def test_imports_keep_to_the_table(path: Path) -> None:
+    here = room(path)
+    assert here in OURS, f"say in OURS what {here} may import"
+    ours, theirs = split(imports(ast.parse(path.read_text())))
+    assert ours - OURS[here] - {here} == set()
+    for library in theirs:
+        assert here in THEIRS.get(library, set()), f"{here} imports {library}"
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        path
+        for path in SOURCES
+        if room(path) in ("app", "commands", "settings", "registry", "terminal", "progress")
+    ],
+    ids=lambda path: str(path.relative_to(PACKAGE)),
+)
+def test_the_command_line_imports_the_heavy_only_when_needed(path: Path) -> None:
+    ours, theirs = split(imports(ast.parse(path.read_text()), inner=False))
+    assert (ours | theirs) & LAZY == set()
+
+
+def test_the_tables_hold_no_rooms_that_are_gone() -> None:
+    assert {room(path) for path in SOURCES} == set(OURS)
+
+
+HEAVY = ("torch", "transformers", "cv2", "numpy", "huggingface_hub", "rich", "pllava_cli.engine")
+
+_SPY = """
+import sys
+from pllava_cli.__main__ import main
+try:
+    main()
+finally:
+    sys.stderr.write("loaded: " + " ".join(sys.modules))
+"""
+
+
+@pytest.mark.parametrize(
+    ("words", "variables"),
+    [
+        (["--help"], {}),
+        (["--version"], {}),
+        (["caption", "--help"], {}),
+        (["ask", "-h"], {}),
+        (["doctor", "-h"], {}),
+        (["models", "show", "-h"], {}),
+        (["caption", "missing.mp4"], {}),
+        (
+            [],
+            {
+                "_PLLAVA_COMPLETE": "complete_bash",
+                "COMP_WORDS": "pllava caption --model p",
+                "COMP_CWORD": "3",
+            },
+        ),
+        ([], {"_PLLAVA_COMPLETE": "source_bash"}),
+    ],
+    ids=lambda value: " ".join(value) or "none",
+)
+def test_help_and_completion_are_light(words: list[str], variables: dict[str, str]) -> None:
+    command = [sys.executable, "-c", _SPY, *words]
+    done = subprocess.run(
+        command, env=os.environ | variables, cwd=ROOT, capture_output=True, text=True, check=False
+    )
+    loaded = set(done.stderr.rpartition("loaded: ")[2].split())
+    assert "pllava_cli.app" in loaded
+    assert loaded.intersection(HEAVY) == set()
+
+
+@pytest.mark.parametrize("words", [["--help"], ["caption", "--help"]])
+def test_help_does_without_pydantic(words: list[str]) -> None:
+    """Typer's own way of reading values brings it in, at more than the cost of all the rest."""
+    done = subprocess.run(
+        [sys.executable, "-c", _SPY, *words], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+    assert "pydantic" not in done.stderr.rpartition("loaded: ")[2].split()
+
+
+def test_importing_the_package_costs_nothing() -> None:
+    script = "import sys, pllava_cli; print(*sys.modules)"
+    done = subprocess.run(
+        [sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    assert set(done.stdout.split()).intersection((*HEAVY, "typer")) == set()

@@ -1,0 +1,61 @@
+"""The manual pages: as the commands are, and as the reader wants them."""
+
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from pllava_cli import app, manpages, settings
+from pllava_cli.errors import ExitStatus
+
+MAN = Path(__file__).parents[1] / "man"
+ALL = sorted(MAN.glob("man?/*"))
+
+
+def test_committed_pages_are_what_would_be_written() -> None:
+    """If this fails: python -m pllava_cli.manpages man."""
+    assert {path.name: path.read_text() for path in (MAN / "man1").iterdir()} == manpages.pages()
+
+
+def test_there_is_a_page_for_every_command() -> None:
+    names = {"pllava", "pllava-caption", "pllava-ask", "pllava-doctor"}
+    names |= {"pllava-models", "pllava-models-list", "pllava-models-show"}
+    assert set(manpages.pages()) == {f"{name}.1" for name in names}
+    assert {path.name for path in (MAN / "man5").iterdir()} == {"pllava-weights.5", "pllava-records.5"}
+
+
+def test_pages_tell_everything() -> None:
+    page = manpages.pages()["pllava-caption.1"]
+    for status in (*ExitStatus, app.OUTPUT_CLOSED):
+        assert f".B {int(status)}\n" in page
+    for name in settings.OPTIONS:
+        assert f"PLLAVA_{name.upper()}" in page
+        assert "\\-\\-" + name.replace("_", "\\-") in page
+
+
+def test_writing_twice_gives_the_same(tmp_path: Path) -> None:
+    assert manpages.main([str(tmp_path)]) == 0
+    written = {path.name: path.read_bytes() for path in (tmp_path / "man1").iterdir()}
+    assert written == {name: text.encode() for name, text in manpages.pages().items()}
+
+
+def test_usage(capsys: pytest.CaptureFixture[str]) -> None:
+    assert manpages.main([]) == 2
+    assert capsys.readouterr().err.startswith("usage:")
+
+
+@pytest.mark.skipif(shutil.which("mandoc") is None, reason="mandoc is not installed")
+@pytest.mark.parametrize("path", ALL, ids=lambda path: path.name)
+def test_lint(path: Path) -> None:
+    command = ["mandoc", "-Tlint", "-Wwarning", str(path)]
+    found = subprocess.run(command, capture_output=True, text=True, check=False).stdout.splitlines()
+    # No date: it would change with every build, or lie.
+    assert [line for line in found if "missing date" not in line] == []
+
+
+@pytest.mark.skipif(shutil.which("man") is None, reason="man is not installed")
+@pytest.mark.parametrize("path", ALL, ids=lambda path: path.name)
+def test_man_shows_it(path: Path) -> None:
+    shown = subprocess.run(["man", "-l", str(path)], capture_output=True, text=True, check=True)
+    assert "NAME" in shown.stdout and "SEE ALSO" in shown.stdout and shown.stderr == ""
