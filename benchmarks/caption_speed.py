@@ -1,0 +1,112 @@
+"""Time of a caption and tokens a second, beside transformers' own generate on the same weights.
+
+Random weights of a real shape; the prompt, the frames and the number of tokens are the same on both
+sides, and the end-of-text token is never taken, so that both write every token.
+
+    python benchmarks/caption_speed.py --shape 7b --device cuda --quantize none 4bit
+"""
+
+import argparse
+import tempfile
+import time
+from pathlib import Path
+
+import numpy as np
+import torch
+from machine import describe
+from random_checkpoint import SHAPES, write
+
+from pllava_cli import load_model
+from pllava_cli.model.cache import PrefixCache
+from pllava_cli.model.generation import prefill, step
+from pllava_cli.model.modeling import PllavaForConditionalGeneration
+from pllava_cli.model.processing import Processor
+
+PROMPT = "USER: <image>\n USER: What happens? ASSISTANT:"
+
+
+def now(model: PllavaForConditionalGeneration) -> float:
+    """The time, when the device has done all it was given."""
+    if model.device.type == "cuda":
+        torch.cuda.synchronize()
+    return time.perf_counter()
+
+
+@torch.inference_mode()
+def ours(
+    model: PllavaForConditionalGeneration, inputs: dict[str, torch.Tensor], tokens: int
+) -> tuple[float, float]:
+    """Seconds to the first token, and for the other tokens, with the engine's own steps."""
+    began = now(model)
+    visual = model.encode_frames(inputs["pixel_values"])
+    cache = PrefixCache(model.config.text_config.num_hidden_layers)
+    ids = inputs["input_ids"].to(model.device)
+    prefill(model, cache, model.embed(ids[:, :-1], visual))
+    cache.reserve(cache.length + tokens + 1)
+    token = int(step(model, cache, ids[0, -1:].tolist()).argmax())
+    first = now(model)
+    for _ in range(tokens - 1):
+        token = int(step(model, cache, [token]).argmax())
+    return first - began, now(model) - first
+
+
+@torch.inference_mode()
+def library(
+    model: PllavaForConditionalGeneration, inputs: dict[str, torch.Tensor], tokens: int
+) -> tuple[float, float]:
+    """The same by `generate`: one token for the first time, all of them for the rest."""
+    inputs = {name: tensor.to(model.device) for name, tensor in inputs.items()}
+    began = now(model)
+    model.generate(**inputs, max_new_tokens=1, min_new_tokens=1)
+    first = now(model)
+    model.generate(**inputs, max_new_tokens=tokens, min_new_tokens=tokens)
+    whole = now(model) - first
+    return first - began, whole - (first - began)
+
+
+def measure(
+    model: PllavaForConditionalGeneration, processor: Processor, tokens: int, rounds: int
+) -> dict[str, tuple[float, float]]:
+    """Best times of interleaved rounds, after one to warm up."""
+    frames = np.random.default_rng(0).integers(0, 255, (processor.num_frames, 360, 640, 3), dtype=np.uint8)
+    inputs = processor(frames, PROMPT)
+    ways = {"ours": ours, "transformers generate": library}
+    seen: dict[str, list[tuple[float, float]]] = {name: [] for name in ways}
+    for turn in range(rounds + 1):
+        for name, way in ways.items():
+            times = way(model, inputs, tokens)
+            if turn:
+                seen[name].append(times)
+    return {name: (min(t[0] for t in times), min(t[1] for t in times)) for name, times in seen.items()}
+
+
+def main() -> None:
+    """Print a table: time to the first token, tokens a second, time of a caption."""
+    given = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    given.add_argument("--shape", choices=sorted(SHAPES), default="1b")
+    given.add_argument("--checkpoint", type=Path)
+    given.add_argument("--device", default="auto")
+    given.add_argument("--dtype", default="bf16")
+    given.add_argument("--quantize", nargs="+", default=["none", "4bit"])
+    given.add_argument("--tokens", type=int, default=64)
+    given.add_argument("--rounds", type=int, default=3)
+    options = given.parse_args()
+    print(describe("torch", "transformers", "bitsandbytes"))
+    if torch.cuda.is_available():
+        print(torch.cuda.get_device_name())
+    print(f"\n{options.shape} shape, {options.dtype}, {options.tokens} tokens, best of {options.rounds}\n")
+    print("| quantised | way | first token, s | tokens/s | caption, s |\n|---|---|---|---|---|")
+    with tempfile.TemporaryDirectory() as scratch:
+        folder = options.checkpoint or write(Path(scratch) / "c", SHAPES[options.shape])
+        for quantize in options.quantize:
+            model, processor = load_model(
+                folder, alpha=4, dtype=options.dtype, quantize=quantize, device=options.device
+            )
+            for way, (first, rest) in measure(model, processor, options.tokens, options.rounds).items():
+                rate = (options.tokens - 1) / rest
+                print(f"| {quantize} | {way} | {first:.2f} | {rate:.2f} | {first + rest:.2f} |", flush=True)
+            del model
+
+
+if __name__ == "__main__":
+    main()
