@@ -200,15 +200,20 @@ class Captioner:
 
     def _remember(self, frames: Any) -> tuple[list[int], PrefixCache]:
         """Ids and cache of everything up to the clip's last visual token."""
+        layers: int = self.model.config.text_config.num_hidden_layers
+        steps = self.num_frames + layers
         pixels = self.processor.pixel_values(frames)
-        visual = self.model.encode_frames(pixels, lambda done, total: self._tell("encoding", done, total + 1))
+        visual = self.model.encode_frames(pixels, lambda seen, _: self._tell("encoding", seen, steps))
         ids = self._prompt_ids("")
         prefix_ids = ids[: _after_clip(ids, self.processor.tokenizer.placeholder_id)]
-        cache = PrefixCache(self.model.config.text_config.num_hidden_layers)
+        cache = PrefixCache(layers)
         with torch.inference_mode():
             embeddings = self.model.embed(torch.tensor([prefix_ids], device=self.model.device), visual)
-        prefill(self.model, cache, embeddings)
-        self._tell("encoding", self.num_frames + 1, self.num_frames + 1)
+        prefill(
+            self.model, cache, embeddings, lambda done: self._tell("encoding", self.num_frames + done, steps)
+        )
+        if self.model.device.type == "cuda":
+            torch.cuda.synchronize(self.model.device)  # so that the time told is the time taken
         return prefix_ids, cache
 
     def _prompt_ids(self, question: str) -> list[int]:

@@ -2,7 +2,7 @@
 
 import math
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -120,10 +120,31 @@ def step(model: PllavaForConditionalGeneration, cache: PrefixCache, ids: Sequenc
 
 
 @torch.inference_mode()
-def prefill(model: PllavaForConditionalGeneration, cache: PrefixCache, embeddings_1SD: Tensor) -> None:
-    """Fill the cache with embeddings [1, S, D]; no logits are computed."""
-    cache.reserve(cache.length + embeddings_1SD.shape[1])
-    model.model.language_model(inputs_embeds=embeddings_1SD, past_key_values=cache, use_cache=True)
+def prefill(
+    model: PllavaForConditionalGeneration,
+    cache: PrefixCache,
+    embeddings_1SD: Tensor,
+    on_layer: Callable[[int], None] | None = None,
+) -> None:
+    """Fill the cache with embeddings [1, S, D]; no logits are computed.
+
+    Args:
+        model: The model.
+        cache: What it holds comes before the embeddings.
+        embeddings_1SD: Of text and visual tokens, in order.
+        on_layer: Told the number of layers done, as each is: on a CPU this takes minutes.
+    """
+    language_model = model.model.language_model
+    hooks = []
+    if on_layer:
+        for number, layer in enumerate(language_model.layers, 1):
+            hooks.append(layer.register_forward_hook(lambda *_, number=number: on_layer(number)))
+    try:
+        cache.reserve(cache.length + embeddings_1SD.shape[1])
+        language_model(inputs_embeds=embeddings_1SD, past_key_values=cache, use_cache=True)
+    finally:
+        for hook in hooks:
+            hook.remove()
 
 
 def is_looping(ids: Sequence[int]) -> bool:
