@@ -5,6 +5,7 @@ checkpoint is judged before a single weight is read.
 """
 
 import json
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from math import prod
@@ -20,6 +21,8 @@ REOPEN_BYTES = 32 << 20
 """A shard is mapped into memory and what was read stays resident until it is closed, so it is closed
 and opened again after this many bytes: the peak stays near the size of the finished model."""
 
+_SHARD_NAME = re.compile(r"[\w.-]{1,200}\.safetensors")
+"""No separator: what an index names lies in its own folder."""
 DTYPE_BYTES = {
     "F64": 8,
     "F32": 4,
@@ -109,10 +112,11 @@ def _shards(folder: Path, index: Path) -> list[Path]:
         names = sorted(set(json.loads(index.read_text())["weight_map"].values()))
     except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise CheckpointError(f"{index} is damaged", "get the checkpoint's files again") from error
-    strange = [name for name in names if not isinstance(name, str) or Path(name).name != name]
+    strange = [name for name in names if not (isinstance(name, str) and _SHARD_NAME.fullmatch(name))]
     if strange:
         raise CheckpointError(
-            f"{index} names a file outside its folder: {strange[0]!r}", "do not use this checkpoint"
+            f"{index} names a file that is no weight file of its folder: {strange[0]!r:.200}",
+            "do not use this checkpoint",
         )
     missing = [name for name in names if not (folder / name).exists()]
     if missing:
