@@ -13,15 +13,15 @@ if TYPE_CHECKING:
     from pllava_cli.answers import Answer as Answer
     from pllava_cli.engine import Captioner as Captioner
     from pllava_cli.engine import EncodedClip as EncodedClip
-    from pllava_cli.engine import load_model as load_model
     from pllava_cli.errors import PllavaError as PllavaError
+    from pllava_cli.loader import load_model as load_model
     from pllava_cli.video.reader import sample_frames as sample_frames
 
 _HOMES = {
     "Answer": "answers",
     "Captioner": "engine",
     "EncodedClip": "engine",
-    "load_model": "engine",
+    "load_model": "loader",
     "PllavaError": "errors",
     "sample_frames": "video.reader",
 }

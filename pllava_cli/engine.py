@@ -17,14 +17,10 @@ import torch
 from pllava_cli import registry
 from pllava_cli.answers import Answer, AnswerStream, spoken
 from pllava_cli.errors import UsageError
-from pllava_cli.model.cache import PrefixCache
+from pllava_cli.loader import load_model, open_checkpoint
+from pllava_cli.model.cache import ROOM, PrefixCache
 from pllava_cli.model.device import RuntimePlan
 from pllava_cli.model.generation import Decoding, TokenRun, prefill
-from pllava_cli.model.layout import is_adapter
-from pllava_cli.model.loading import Loaded, LoadOptions, load
-from pllava_cli.model.modeling import PllavaForConditionalGeneration
-from pllava_cli.model.processing import Processor
-from pllava_cli.model.tensors import list_tensors
 from pllava_cli.prompts import CAPTION, SYSTEM, TEMPLATES, VIDEO_PLACEHOLDER, Template
 from pllava_cli.video.reader import sample_frames, start_decoder
 
@@ -63,40 +59,6 @@ class EncodedClip:
             self._lock.release()
 
 
-def load_model(
-    path_or_name: str | Path,
-    *,
-    alpha: float | None = None,
-    dtype: str = "auto",
-    quantize: str = "auto",
-    device: str = "auto",
-    base: str | Path | None = None,
-    num_frames: int | None = None,
-    pooling_shape: tuple[int, int, int] | None = None,
-) -> tuple[PllavaForConditionalGeneration, Processor]:
-    """Load a checkpoint as a network and its processor.
-
-    Args:
-        path_or_name: A folder, or a name of weights.toml.
-        alpha: Strength of the LoRA weights, merged scaled by alpha / rank; `None` takes the registry's.
-        dtype: "auto", "fp32", "bf16" or "fp16".
-        quantize: "auto", "none", "4bit" or "8bit".
-        device: "auto", "cpu", "cuda" or "cuda:N".
-        base: For a folder that holds only an adapter: the checkpoint it was trained from.
-        num_frames: Frames a clip is sampled to; `None` takes the checkpoint's.
-        pooling_shape: (T, H, W) after pooling; `None` takes the checkpoint's.
-
-    Returns:
-        The model, in evaluation mode, and a processor: `processor(frames, prompt)` makes its inputs.
-
-    Raises:
-        PllavaError: The checkpoint is missing or unusable, an option does not apply, or it does not fit.
-    """
-    options = {"dtype": dtype, "quantize": quantize, "device": device}
-    _, loaded, processor, _ = _load(path_or_name, alpha, base, num_frames, pooling_shape, options)
-    return loaded.model, processor
-
-
 class Captioner:
     """Captions clips and answers questions about them.
 
@@ -129,11 +91,20 @@ class Captioner:
         start_decoder()  # its start-up passes while the model loads
         self._tell: Progress = on_progress or (lambda stage, done, total: None)
         name = model if model is not None else registry.defaults().model
-        options = {"dtype": dtype, "quantize": quantize, "device": device}
-        self.checkpoint, loaded, self.processor, self.alpha = _load(
-            name, alpha, base, num_frames, pooling_shape, options, offline, self._tell
+        opened = open_checkpoint(
+            name,
+            alpha=alpha,
+            dtype=dtype,
+            quantize=quantize,
+            device=device,
+            base=base,
+            num_frames=num_frames,
+            pooling_shape=pooling_shape,
+            offline=offline,
+            on_bytes=lambda done, total: self._tell("loading", done, total),
         )
-        self.model, self.plan = loaded.model, loaded.plan
+        self.checkpoint, self.plan, self.alpha = opened.checkpoint, opened.plan, opened.alpha
+        self.model, self.processor = opened.model, opened.processor
         config = self.model.config
         self.num_frames: int = config.num_frames
         time_slots, rows, columns = config.pooling_shape
@@ -207,6 +178,7 @@ class Captioner:
         ids = self._prompt_ids("")
         prefix_ids = ids[: _after_clip(ids, self.processor.tokenizer.placeholder_id)]
         cache = PrefixCache(layers)
+        cache.reserve(len(prefix_ids) + ROOM)
         with torch.inference_mode():
             embeddings = self.model.embed(torch.tensor([prefix_ids], device=self.model.device), visual)
         prefill(
@@ -267,39 +239,6 @@ class Captioner:
         ids = {stored} if isinstance(stored, int) else set(stored or ())
         turn_end = self.processor.tokenizer.id_of(self.template.assistant_end.strip())
         return frozenset(ids if turn_end is None else ids | {turn_end})
-
-
-def _load(
-    path_or_name: str | Path,
-    alpha: float | None,
-    base: str | Path | None,
-    num_frames: int | None,
-    pooling_shape: tuple[int, int, int] | None,
-    options: dict[str, str],
-    offline: bool = False,
-    tell: Progress | None = None,
-) -> tuple[registry.Checkpoint, Loaded, Processor, float | None]:
-    checkpoint = registry.find(path_or_name)
-    folder = registry.locate(checkpoint, offline=offline)
-    # The registry names the base of whole checkpoints too, for the reader; only an adapter needs it.
-    if base is None and checkpoint.base is not None and is_adapter(list_tensors(folder)):
-        base = checkpoint.base
-    base_folder = registry.locate(registry.find(base), offline=offline) if base is not None else None
-    if alpha is None and checkpoint.lora is not None:
-        alpha = checkpoint.lora.alpha
-    wanted = LoadOptions(
-        alpha=alpha,
-        base=base_folder,
-        num_frames=num_frames if num_frames is not None else checkpoint.num_frames,
-        pooling_shape=pooling_shape if pooling_shape is not None else checkpoint.pooling_shape,
-        **options,
-    )
-    loaded = load(folder, wanted, (lambda done, total: tell("loading", done, total)) if tell else None)
-    # Training writes an adapter without its tokenizer and preprocessing: those are the base's.
-    files = folder if base_folder is None or (folder / "tokenizer.json").exists() else base_folder
-    pad = loaded.model.generation_config.pad_token_id
-    processor = Processor(files, loaded.model.config, pad, VIDEO_PLACEHOLDER)
-    return checkpoint, loaded, processor, alpha if loaded.has_lora else None
 
 
 def _after_clip(ids: list[int], placeholder: int) -> int:

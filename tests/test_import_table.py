@@ -16,7 +16,7 @@ PACKAGE = Path(__file__).parents[1] / "pllava_cli"
 ROOT = PACKAGE.parent
 
 OURS = {
-    "__init__": {"engine", "errors", "video"},  # on first use, through __getattr__
+    "__init__": {"answers", "engine", "errors", "loader", "video"},  # on first use, through __getattr__
     "__main__": {"app"},
     "app": {"commands", "errors", "terminal"},
     "manpages": {"app", "commands", "errors", "settings"},
@@ -33,7 +33,8 @@ OURS = {
         "settings",
         "terminal",
     },
-    "engine": {"answers", "errors", "model", "prompts", "registry", "video"},
+    "engine": {"answers", "errors", "loader", "model", "prompts", "registry", "video"},
+    "loader": {"model", "prompts", "registry"},
     "settings": {"configfile", "errors", "registry", "weightsfile"},
     "registry": {"configfile", "errors", "hubcache", "weightsfile"},
     "weightsfile": {"configfile", "errors"},
@@ -70,7 +71,7 @@ THEIRS = {
 }
 """Where each library may be imported; any other library nowhere."""
 
-LAZY = {"engine", "model", "huggingface_hub", "rich"}
+LAZY = {"engine", "loader", "model", "huggingface_hub", "rich"}
 """What may not be imported while the command line is still being read: only inside functions."""
 
 SOURCES = sorted(PACKAGE.rglob("*.py"))

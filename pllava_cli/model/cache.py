@@ -18,13 +18,14 @@ class PrefixLayer(DynamicLayer):  # type: ignore[misc]
     def __init__(self) -> None:
         super().__init__()
         self.length = 0
+        self._reserved = 0
 
     def lazy_initialization(self, key_states: Tensor, value_states: Tensor) -> None:
-        """Take type and place from the first keys; the buffer comes with `reserve`."""
+        """Take type, place and sizes from the first keys."""
         self.dtype, self.device = key_states.dtype, key_states.device
         batch, heads, _, width = key_states.shape
-        self.keys = key_states.new_empty((batch, heads, 0, width))
-        self.values = value_states.new_empty((batch, heads, 0, value_states.shape[-1]))
+        self.keys = key_states.new_empty((batch, heads, self._reserved, width))
+        self.values = value_states.new_empty((batch, heads, self._reserved, value_states.shape[-1]))
         self.is_initialized = True
 
     def update(
@@ -43,7 +44,10 @@ class PrefixLayer(DynamicLayer):  # type: ignore[misc]
 
     def reserve(self, positions: int) -> None:
         """Make room for `positions` in all."""
-        if not self.is_initialized or positions <= self.keys.shape[-2]:
+        if not self.is_initialized:
+            self._reserved = max(self._reserved, positions)
+            return
+        if positions <= self.keys.shape[-2]:
             return
         self.keys = _grown(self.keys, self.length, positions)
         self.values = _grown(self.values, self.length, positions)

@@ -79,8 +79,31 @@ def read_json(file: Path) -> dict[str, Any]:
     return parsed
 
 
-def load(folder: Path, options: LoadOptions, on_bytes: BytesLoaded | None = None) -> Loaded:
-    """Load the checkpoint in `folder`.
+@dataclass(frozen=True)
+class Prepared:
+    """A checkpoint that has passed every check; not a weight of it has been read."""
+
+    model: PllavaForConditionalGeneration
+    """The network, its parameters still without memory."""
+    plan: RuntimePlan
+    recipes: dict[str, layout.Recipe]
+    alpha: float | None
+
+    def load(self, on_bytes: BytesLoaded | None = None) -> Loaded:
+        """Read the weights; once only.
+
+        Raises:
+            CheckpointError: A file cannot be read after all.
+        """
+        packed: set[str] = set()
+        if self.plan.quantize != "none":
+            packed = quantization.replace_linears(self.model, self.plan.quantize, self.plan.torch_dtype)
+        _fill(self.model, self.recipes, packed, self.plan, self.alpha, on_bytes)
+        return Loaded(self.model.eval(), self.plan, any(recipe.lora_A for recipe in self.recipes.values()))
+
+
+def prepare(folder: Path, options: LoadOptions) -> Prepared:
+    """Check the checkpoint in `folder`, and decide where and how it will run.
 
     Raises:
         CheckpointError: The folder is no complete PLLaVA checkpoint.
@@ -90,17 +113,16 @@ def load(folder: Path, options: LoadOptions, on_bytes: BytesLoaded | None = None
     config = read_config(read_json(folder / "config.json"), options.num_frames, options.pooling_shape)
     model = empty_model(config)
     recipes = _recipes(folder, options, model)
-    shapes = shapes_of(model)
-    packable = {f"{name}.weight" for name in quantization.quantizable(model)}
-    runtime = devices.choose(
-        devices.footprint(config, shapes, packable), options.device, options.dtype, options.quantize
-    )
-    packed: set[str] = set()
-    if runtime.quantize != "none":
-        packed = quantization.replace_linears(model, runtime.quantize, runtime.torch_dtype)
-    _fill(model, recipes, packed, runtime, options.alpha, on_bytes)
     _set_generation(model, folder)
-    return Loaded(model.eval(), runtime, any(recipe.lora_A for recipe in recipes.values()))
+    packable = {f"{name}.weight" for name in quantization.quantizable(model)}
+    need = devices.footprint(config, shapes_of(model), packable)
+    runtime = devices.choose(need, options.device, options.dtype, options.quantize)
+    return Prepared(model, runtime, recipes, options.alpha)
+
+
+def load(folder: Path, options: LoadOptions, on_bytes: BytesLoaded | None = None) -> Loaded:
+    """Load the checkpoint in `folder`; raises as `prepare` and `Prepared.load` do."""
+    return prepare(folder, options).load(on_bytes)
 
 
 def empty_model(config: PllavaConfig) -> PllavaForConditionalGeneration:
