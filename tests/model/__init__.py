@@ -1,0 +1,1 @@
+"""Tests of the model: its files, its parts and its numbers."""

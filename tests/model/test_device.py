@@ -1,0 +1,214 @@
+"""The choice of device, precision and quantisation: what is asked, what fits, and why."""
+
+from typing import Any
+
+import pytest
+
+from benchmarks.random_checkpoint import SHAPES, config
+from pllava_cli.errors import DeviceError, ExitStatus, UsageError
+from pllava_cli.model import device as device_module
+from pllava_cli.model.config import PllavaConfig, read_config
+from pllava_cli.model.device import DeviceInfo, Footprint, choose, devices, footprint
+from pllava_cli.model.loading import empty_model, shapes_of
+from pllava_cli.model.quantization import quantizable
+
+GB = 1_000_000_000
+SEVEN_B = Footprint(quantizable=6_476_000_000, other=587_000_000, working=800_000_000)
+"""About 31.5 GB in fp32, 15.7 in bf16, 6.1 in 4 bits."""
+
+
+def config_of(name: str, pooling_shape: tuple[int, int, int] | None = None) -> PllavaConfig:
+    return read_config(dict(config(SHAPES[name])), None, pooling_shape)
+
+
+class Machine:
+    """A machine of the test's making; free memory in GB."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self._patch = monkeypatch
+
+    def has(self, cpu: float, *cuda: float, bf16_units: bool = False, packing: bool = True) -> None:
+        found = [DeviceInfo("cuda", f"GPU {i}", 80 * GB, int(free * GB)) for i, free in enumerate(cuda)]
+        found.append(DeviceInfo("cpu", "2 threads", 64 * GB, int(cpu * GB)))
+        self._patch.setattr(device_module, "devices", lambda: found)
+        self._patch.setattr(device_module, "cpu_has_bf16_units", lambda: bf16_units)
+        backend = (packing, "bitsandbytes 1.0" if packing else "bitsandbytes is not installed")
+        self._patch.setattr(device_module, "quantization_backend", lambda: backend)
+        self._patch.setattr("torch.cuda.is_bf16_supported", lambda: True)
+
+
+@pytest.fixture
+def machine(monkeypatch: pytest.MonkeyPatch) -> Machine:
+    return Machine(monkeypatch)
+
+
+def chosen(**options: str) -> tuple[str, str, str]:
+    plan = choose(SEVEN_B, **options)
+    assert plan.reasons
+    assert not any("\n" in reason for reason in plan.reasons)
+    return plan.device, plan.dtype, plan.quantize
+
+
+class TestAuto:
+    @pytest.mark.parametrize(
+        ("free_gb", "wanted"),
+        [
+            (64, ("cpu", "fp32", "none")),
+            (30, ("cpu", "bf16", "none")),
+            (15, ("cpu", "fp32", "4bit")),
+            (8, ("cpu", "bf16", "4bit")),
+        ],
+    )
+    def test_best_that_fits_on_a_cpu(self, free_gb: float, wanted: Any, machine: Machine) -> None:
+        machine.has(cpu=free_gb)
+        assert chosen() == wanted
+
+    def test_cpu_with_bf16_units_takes_bf16(self, machine: Machine) -> None:
+        machine.has(cpu=64, bf16_units=True)
+        assert chosen() == ("cpu", "bf16", "none")
+
+    @pytest.mark.parametrize(("free_gb", "quantize"), [(24, "none"), (17, "4bit"), (8, "4bit")])
+    def test_best_that_fits_on_a_gpu(self, free_gb: float, quantize: str, machine: Machine) -> None:
+        machine.has(64, free_gb)
+        assert chosen() == ("cuda:0", "bf16", quantize)
+
+    def test_gpu_with_the_most_free_memory(self, machine: Machine) -> None:
+        machine.has(64, 10, 24, 12)
+        assert chosen() == ("cuda:1", "bf16", "none")
+        assert "GPU 1 has the most free memory" in choose(SEVEN_B).reasons
+
+    def test_reason_says_what_did_not_fit(self, machine: Machine) -> None:
+        machine.has(64, 12)
+        (*_, reason) = choose(SEVEN_B).reasons
+        assert reason == "bf16 would need 15.7 GB; 4bit (bf16) fits: 6.1 GB of 10.8 GB"
+
+    def test_no_gpu_is_said(self, machine: Machine) -> None:
+        machine.has(cpu=64)
+        assert "no CUDA device here: running on the CPU" in choose(SEVEN_B).reasons
+
+    def test_without_bitsandbytes_nothing_is_packed(self, machine: Machine) -> None:
+        machine.has(cpu=30, packing=False)
+        assert chosen() == ("cpu", "bf16", "none")
+        machine.has(cpu=15, packing=False)
+        with pytest.raises(DeviceError, match=r"about 15\.7 GB in bf16; cpu has 15\.0 GB free"):
+            choose(SEVEN_B)
+
+
+class TestAsked:
+    @pytest.mark.parametrize("dtype", ["fp32", "bf16", "fp16"])
+    @pytest.mark.parametrize("quantize", ["none", "4bit", "8bit"])
+    @pytest.mark.parametrize("device", ["cpu", "cuda", "cuda:1"])
+    def test_is_what_is_done(self, device: str, dtype: str, quantize: str, machine: Machine) -> None:
+        machine.has(100, 80, 80)
+        wanted = "cuda:0" if device == "cuda" else device
+        assert chosen(device=device, dtype=dtype, quantize=quantize) == (wanted, dtype, quantize)
+
+    def test_rest_is_chosen_around_it(self, machine: Machine) -> None:
+        machine.has(cpu=20)
+        assert chosen(quantize="none") == ("cpu", "bf16", "none")
+        assert chosen(dtype="fp32") == ("cpu", "fp32", "4bit")
+        assert chosen(quantize="8bit") == ("cpu", "fp32", "8bit")
+
+    @pytest.mark.parametrize("device", ["cuda", "cuda:0", "cuda:7"])
+    def test_gpu_that_is_not_there(self, device: str, machine: Machine) -> None:
+        machine.has(cpu=64)
+        with pytest.raises(DeviceError, match="no CUDA device") as caught:
+            choose(SEVEN_B, device=device)
+        assert caught.value.status == ExitStatus.DEVICE == 6
+        assert "--device cpu" in caught.value.hint
+
+    def test_number_past_the_last_gpu(self, machine: Machine) -> None:
+        machine.has(64, 24)
+        with pytest.raises(DeviceError, match=r"--device cuda:1: this machine has 1 CUDA device"):
+            choose(SEVEN_B, device="cuda:1")
+
+    @pytest.mark.parametrize(
+        ("options", "hint"),
+        [
+            ({"dtype": "bf17"}, "auto, fp32, bf16, fp16"),
+            ({"dtype": ""}, "auto, fp32, bf16, fp16"),
+            ({"quantize": "3bit"}, "auto, none, 4bit, 8bit"),
+            ({"device": "tpu"}, "auto, cpu, cuda, cuda:N"),
+            ({"device": "cpu:1"}, "auto, cpu, cuda, cuda:N"),
+            ({"device": "cuda:x"}, "auto, cpu, cuda, cuda:N"),
+            ({"device": "cuda:-1"}, "auto, cpu, cuda, cuda:N"),
+            ({"device": "cuda:"}, "auto, cpu, cuda, cuda:N"),
+            ({"device": "cuda:²"}, "auto, cpu, cuda, cuda:N"),
+            ({"device": ""}, "auto, cpu, cuda, cuda:N"),
+        ],
+        ids=str,
+    )
+    def test_names_that_do_not_exist(self, options: dict[str, str], hint: str, machine: Machine) -> None:
+        machine.has(64, 24)
+        with pytest.raises(UsageError, match="unknown") as caught:
+            choose(SEVEN_B, **options)
+        assert hint in caught.value.hint
+        assert repr(next(iter(options.values()))) in caught.value.message
+
+
+class TestTooLittleMemory:
+    @pytest.mark.parametrize("asked", [{"quantize": "none"}, {"quantize": "8bit"}], ids=str)
+    def test_option_that_fits_is_named(self, asked: dict[str, str], machine: Machine) -> None:
+        machine.has(cpu=8)
+        with pytest.raises(DeviceError, match=r"cpu has 8\.0 GB free") as caught:
+            choose(SEVEN_B, **asked)
+        assert caught.value.status == 6
+        assert caught.value.hint == "use --quantize 4bit"
+        assert chosen(quantize="4bit") == ("cpu", "bf16", "4bit")  # and it does fit
+
+    def test_precision_that_fits_is_named(self, machine: Machine) -> None:
+        machine.has(cpu=25)
+        with pytest.raises(DeviceError, match=r"31\.5 GB in fp32; cpu has 25\.0 GB free") as caught:
+            choose(SEVEN_B, dtype="fp32", quantize="none")
+        assert caught.value.hint.startswith("use --quantize 4bit")
+
+    def test_nothing_fits(self, machine: Machine) -> None:
+        machine.has(3, 2)
+        with pytest.raises(
+            DeviceError, match=r"about 6\.1 GB in 4bit \(bf16\); cuda:0 has 2\.0 GB free"
+        ) as caught:
+            choose(SEVEN_B)
+        assert "--preset fast" in caught.value.hint
+        assert "\n" not in caught.value.message + caught.value.hint
+
+    def test_some_memory_is_left_to_the_libraries(self, machine: Machine) -> None:
+        need = SEVEN_B.bytes("bf16", "4bit") / GB
+        machine.has(cpu=need * 1.05)
+        with pytest.raises(DeviceError):
+            choose(SEVEN_B)
+        machine.has(cpu=need * 1.12)
+        assert chosen() == ("cpu", "bf16", "4bit")
+
+
+class TestFootprint:
+    def test_bytes_by_precision(self) -> None:
+        need = Footprint(quantizable=1000, other=100, working=10)
+        assert need.bytes("fp32", "none") == 4440
+        assert need.bytes("bf16", "none") == 2220
+        assert need.bytes("bf16", "4bit") == 520 + 220
+        assert need.bytes("fp32", "8bit") == 1010 + 440
+
+    def test_of_the_7b_is_what_its_parts_sum_to(self) -> None:
+        made = config_of("7b")
+        model = empty_model(made)
+        need = footprint(made, shapes_of(model), {f"{name}.weight" for name in quantizable(model)})
+        assert need.quantizable == 32 * (4 * 4096**2 + 3 * 4096 * 11008)
+        head_and_embeddings = 2 * 32064 * 4096
+        assert 0 < need.other - head_and_embeddings < 330_000_000  # CLIP-L is 300 million
+        cache = 2 * 32 * 4096 * (2304 + 512)
+        assert 0 < need.working - cache < 100_000_000
+        assert need.bytes("bf16", "none") == pytest.approx(15.7 * GB, rel=0.02)
+
+    def test_fewer_visual_tokens_need_less(self) -> None:
+        def working(shape: tuple[int, int, int]) -> int:
+            return footprint(config_of("7b", shape), {}, set()).working
+
+        assert working((4, 12, 12)) < working((16, 12, 12))
+        per_token = (working((16, 12, 12)) - working((4, 12, 12))) / (12 * 144)
+        assert per_token == 2 * 32 * 4096
+
+
+def test_this_machine_has_a_cpu_with_memory() -> None:
+    *_, cpu = devices()
+    assert cpu.kind == "cpu"
+    assert 0 < cpu.free_bytes <= cpu.total_bytes
