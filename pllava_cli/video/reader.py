@@ -1,0 +1,136 @@
+"""Frames of a clip, sampled as the published checkpoints expect them: exactly n, exactly these.
+
+This is the one door to video for the rest of the package. Decoding happens in a worker process, so that
+no clip, however broken, can crash or hang the program that asks.
+"""
+
+import atexit
+import math
+import os
+import threading
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pllava_cli.errors import ClipError, UsageError
+from pllava_cli.video.limits import MAX_FRAMES
+from pllava_cli.video.probe import check_file, shown_name
+from pllava_cli.video.process import DAMAGED_HINT, DecodeWorker, WorkerDiedError, WorkerSilentError
+from pllava_cli.video.report import DecodeReport as DecodeReport
+from pllava_cli.video.sampling import Selection
+
+DEFAULT_TIMEOUT_S = 60.0
+"""Seconds without progress after which a decoder counts as hung."""
+
+_lock = threading.Lock()
+_worker: DecodeWorker | None = None
+
+
+def sample_frames(
+    path: str | os.PathLike[str],
+    n: int,
+    start: float | None = None,
+    end: float | None = None,
+    *,
+    timeout_s: float = DEFAULT_TIMEOUT_S,
+) -> tuple[NDArray[np.uint8], list[float], DecodeReport]:
+    """Sample `n` frames evenly from a clip, or from the segment [start, end] of it.
+
+    Args:
+        path: The video file.
+        n: How many frames; a clip or segment with fewer repeats its own.
+        start: Start of the segment in seconds from the first picture; None is the first picture.
+        end: End of the segment in seconds; None, or a time past the end, is the last picture.
+        timeout_s: Give the clip up after so many seconds in which the decoder made no progress.
+
+    Returns:
+        frames: Uint8 RGB `[n, H, W, 3]`, upright, at the clip's own size.
+        timestamps_s: When each frame is shown, in seconds from the clip's first picture.
+        report: What was found out about the clip on the way.
+
+    Raises:
+        UsageError: There is no such file, or `n`, `start` or `end` cannot be meant.
+        ClipError: The file is no video that can be decoded, or the segment lies outside it.
+    """
+    selection = _checked(n, start, end)
+    clip = check_file(path)
+    with _lock:
+        try:
+            frames, report = _running_worker().decode(clip, selection, timeout_s)
+        except WorkerDiedError as cause:
+            _discard_worker()
+            raise ClipError(f"{shown_name(clip)}: the decoder crashed ({cause})", DAMAGED_HINT) from None
+        except WorkerSilentError:
+            _discard_worker()
+            raise ClipError(
+                f"{shown_name(clip)}: the decoder made no progress for {timeout_s:g} s", DAMAGED_HINT
+            ) from None
+        except ClipError:
+            raise
+        except BaseException:
+            # Interrupted in the middle of a conversation: its rest must not answer the next question.
+            _discard_worker()
+            raise
+    return frames, report.timestamps_s, report
+
+
+def start_decoder() -> None:
+    """Start the decode worker, if it does not run, without waiting for it to be ready."""
+    with _lock:
+        _running_worker()
+
+
+def stop_decoder() -> None:
+    """End the decode worker; the next call starts a new one."""
+    with _lock:
+        _discard_worker()
+
+
+def decoder_pid() -> int | None:
+    """Process id of the decode worker, for accounting; None while none runs."""
+    return None if _worker is None or not _worker.is_alive() else _worker.pid
+
+
+def _checked(n: int, start: float | None, end: float | None) -> Selection:
+    if not 1 <= n <= MAX_FRAMES:
+        raise UsageError(
+            f"the number of frames must be from 1 to {MAX_FRAMES}, not {n}", "choose another number of frames"
+        )
+    for name, value in (("start", start), ("end", end)):
+        if value is not None and not (math.isfinite(value) and value >= 0):
+            raise UsageError(
+                f"the {name} of a segment must be a time of at least 0 s, not {value:g}",
+                "count times from the beginning of the clip",
+            )
+    if end is not None and (start or 0.0) >= end:
+        raise UsageError(
+            f"the segment's start ({start or 0:g} s) must lie before its end ({end:g} s)",
+            "choose an earlier start or a later end",
+        )
+    return Selection(n, start, end)
+
+
+def _running_worker() -> DecodeWorker:
+    global _worker
+    if _worker is None or not _worker.is_alive():
+        _discard_worker()
+        _worker = DecodeWorker()
+    return _worker
+
+
+def _discard_worker() -> None:
+    global _worker
+    if _worker is not None:
+        worker, _worker = _worker, None
+        worker.stop()
+
+
+def _forget_worker() -> None:
+    """After a fork: the worker is the parent's, and its lock may be held by a thread that is not here."""
+    global _worker, _lock
+    _worker, _lock = None, threading.Lock()
+
+
+atexit.register(stop_decoder)
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_forget_worker)

@@ -1,0 +1,95 @@
+"""Fixtures that several test modules share."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+if TYPE_CHECKING:
+    from pllava_cli import Captioner, EncodedClip
+
+pytest_plugins = ["tests.isolation"]
+
+SHARED = Path(__file__).resolve().parents[2] / "shared"
+CORPUS_MAKER = SHARED / "tools" / "make_clips.py"
+
+
+@pytest.fixture(scope="session")
+def corpus(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder of small ordinary and odd clips with `manifest.json`.
+
+    Made once per session, or once for all in the folder that PLLAVA_TEST_CLIPS names.
+    """
+    kept = os.environ.get("PLLAVA_TEST_CLIPS")
+    folder = Path(kept) if kept else tmp_path_factory.mktemp("corpus")
+    if (folder / "manifest.json").is_file():
+        return folder
+    if not CORPUS_MAKER.is_file():
+        pytest.skip(f"no corpus maker beside the checkout ({CORPUS_MAKER})")
+    if shutil.which("ffmpeg") is None or shutil.which("ffprobe") is None:
+        pytest.skip("no ffmpeg to make clips with")
+    made = subprocess.run([sys.executable, CORPUS_MAKER, folder], capture_output=True, text=True, check=False)
+    assert made.returncode == 0, made.stderr
+    return folder
+
+
+@pytest.fixture(scope="session")
+def manifest(corpus: Path) -> dict[str, dict[str, Any]]:
+    """The corpus's rows by file name; `make_clips.py` says what each field means."""
+    rows = json.loads((corpus / "manifest.json").read_text())
+    return {row["file"]: row for row in rows}
+
+
+# The engine on a small random checkpoint. Nothing of it may be changed by a test.
+
+
+@pytest.fixture(scope="session")
+def one_thread() -> Iterator[None]:
+    """Small models run several times as fast on one thread, above all where other programs are busy."""
+    import torch
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.fixture(scope="session")
+def engine_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("engine")
+
+
+@pytest.fixture(scope="session")
+def checkpoint(engine_folder: Path, one_thread: None) -> Path:
+    """A random checkpoint in the released layout."""
+    from benchmarks.random_checkpoint import SHAPES, write
+
+    return write(engine_folder / "checkpoint", SHAPES["tiny"], seed=4)
+
+
+@pytest.fixture(scope="session")
+def clip(engine_folder: Path) -> Path:
+    """A clip of 12 frames."""
+    from tests.clips import write_clip
+
+    return write_clip(engine_folder / "clip.mp4", seed=1)
+
+
+@pytest.fixture(scope="session")
+def captioner(checkpoint: Path) -> "Captioner":
+    """The checkpoint loaded, in float32 on the CPU."""
+    from pllava_cli import Captioner
+
+    return Captioner(checkpoint, dtype="fp32", quantize="none", device="cpu")
+
+
+@pytest.fixture(scope="session")
+def encoded(captioner: "Captioner", clip: Path) -> "EncodedClip":
+    """The clip, encoded once for all."""
+    return captioner.encode(clip)
