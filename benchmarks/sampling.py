@@ -2,14 +2,16 @@
 
 python benchmarks/sampling.py --clips FOLDER [--clips FOLDER2] [--only TEXT] [--peers decord,pyav,torchcodec]
 
-Every run is a fresh process, methods take turns, and the least CPU time of all rounds counts (user and
-system, of the process and its decode worker), so other load on the machine hardly shows. All methods are
-given the same picture numbers, and their frames are compared with ours.
+Every run is a fresh process on one core, methods take turns, and the least CPU time of all rounds counts
+(user and system, of the process and its decode worker), so that other load on the machine hardly shows and
+threads cost nobody anything. All methods are given the same picture numbers; their frames are compared with
+ours.
 """
 
 import argparse
 import dataclasses
 import json
+import os
 import subprocess
 import sys
 import tempfile
@@ -60,6 +62,7 @@ def request_for(path: Path, count: int) -> Request | None:
 def run_once(method: str, request_file: Path, frames_file: Path) -> None:
     """One timed run; what the child process does."""
     quiet()
+    os.sched_setaffinity(0, {max(os.sched_getaffinity(0))})
     request = Request(**json.loads(request_file.read_text()))
     read = READERS[method](request)
     cpu, wall = cpu_s(), time.perf_counter()
@@ -88,7 +91,8 @@ def measure(request: Request, methods: list[str], rounds: int, folder: Path) -> 
                 result.error = "too slow"
                 continue
             if done.returncode:
-                result.error = done.stderr.strip().splitlines()[-1][:60] if done.stderr.strip() else "crashed"
+                print(f"{method}: {done.stderr.strip()[-500:]}", file=sys.stderr)
+                result.error = "fails"
                 continue
             spent = json.loads(done.stdout.strip().splitlines()[-1])
             result.cpu_s = min(result.cpu_s, spent["cpu_s"])

@@ -125,8 +125,8 @@ READERS: dict[str, Callable[[Request], Reader]] = {
     "pyav": pyav,
     "torchcodec": torchcodec,
 }
-PACKAGES = {"pyav": "av", "opencv": "opencv-python", "pllava": "pllava", "splice": "pllava"}
-"""Names of distributions where they differ from ours."""
+PACKAGES = {"pyav": "av", "opencv": "opencv-python"}
+"""Distributions whose names differ from the readers'."""
 
 
 def cpu_s() -> float:

@@ -1,6 +1,6 @@
-"""What the packets of VP8, VP9, AV1, Motion JPEG and ProRes say of themselves in their first bytes.
+"""What the packets of VP8, VP9, Motion JPEG and ProRes say of themselves in their first bytes.
 
-For a keyframe that is its identity: format and size, or the whole sequence header. Two keyframes with
+For a keyframe that is its identity, format and size. Two keyframes with
 one identity are decoded alike, wherever in the clip a decoder starts. A packet that the container calls
 a keyframe and that is none is refused: containers are not always right.
 """
@@ -35,31 +35,6 @@ def vp9_identity(head: bytes) -> bytes:
     if head[0] & 0x30:
         return head[1:10]
     return head[1:8] + bytes((head[8] & 0xF0,))
-
-
-def av1_identity(head: bytes) -> bytes:
-    """The sequence header in an AV1 keyframe's packet (AV1 specification, 5.3, 5.5 and 5.9.2)."""
-    at, sequence = 0, b""
-    while at < len(head):
-        kind, has_extension, has_size = head[at] >> 3 & 15, head[at] >> 2 & 1, head[at] >> 1 & 1
-        at += 1 + has_extension
-        size = 0
-        for shift in range(0, 56, 7):
-            if not has_size or at >= len(head):
-                raise SpliceRefused("a broken AV1 packet")
-            size |= (head[at] & 127) << shift
-            at += 1
-            if head[at - 1] < 128:
-                break
-        if kind == 1:
-            sequence = head[at : at + size]
-        elif kind in (3, 6):
-            # Not "show an existing one", of type key, shown at once: the four bits are 0, 00, 1.
-            if not sequence or at >= len(head) or head[at] >> 4 != 1:
-                break
-            return sequence
-        at += size
-    raise SpliceRefused("a keyframe that is none")
 
 
 def mjpeg_identity(head: bytes) -> bytes:

@@ -1,6 +1,6 @@
 """One codec's packets as the splicer sees them: their roles, and the bytes they are decoded from.
 
-H.264 and HEVC say for every picture whether others refer to it, which is where most of the time is
+H.264, HEVC and AV1 say for every picture whether others refer to it, which is where most of the time is
 saved. For the other codecs a run is a keyframe and everything up to the wanted picture. What could make
 a decoder that starts in the middle differ from one that started at the beginning (another picture size,
 other parameters) is checked at the start of each run against the first packet of the clip.
@@ -9,7 +9,7 @@ other parameters) is checked at the start of each run against the first packet o
 from collections.abc import Callable
 from typing import BinaryIO
 
-from pllava_cli.video import keyframes
+from pllava_cli.video import av1, keyframes
 from pllava_cli.video.boxes import ENTRY_HEADER, boxes, map_children
 from pllava_cli.video.colour import UNSPECIFIED, check_matrix, is_mapped, neutral_entry
 from pllava_cli.video.index import PacketIndex, SpliceRefused, read_exactly
@@ -48,8 +48,11 @@ class Stream:
         raise NotImplementedError
 
     def _read(self, packet: int, size: int | None = None) -> bytes:
-        length = int(self._index.sizes[packet])
-        return read_exactly(self._file, int(self._index.offsets[packet]), min(length, size or length))
+        offset, length = self._place(packet)
+        return read_exactly(self._file, offset, min(length, size or length))
+
+    def _place(self, packet: int) -> tuple[int, int]:
+        return int(self._index.offsets[packet]), int(self._index.sizes[packet])
 
 
 class NalStream(Stream):
@@ -101,9 +104,7 @@ class NalStream(Stream):
         return record
 
     def _read_picture(self, packet: int) -> Picture:
-        index = self._index
-        offset, size = int(index.offsets[packet]), int(index.sizes[packet])
-        return read_picture(self._file, offset, size, self._record, index.codec)
+        return read_picture(self._file, *self._place(packet), self._record, self._index.codec)
 
 
 class KeyedStream(Stream):
@@ -120,6 +121,24 @@ class KeyedStream(Stream):
         if self._identity(self._read(packet, HEAD_BYTES)) != self._first:
             raise SpliceRefused("the picture size or the stream's parameters change midway")
         return Picture(Start.CLOSED, is_reference=True, layer=0)
+
+
+class Av1Stream(Stream):
+    """AV1, whose frames say which of them are kept to be referred to."""
+
+    def __init__(self, index: PacketIndex, file: BinaryIO) -> None:
+        super().__init__(index, file)
+        self._sequence = av1.keyframe_sequence(file, *self._place(0))
+        self._header = av1.parse_sequence(self._sequence)
+
+    def _read_picture(self, packet: int) -> Picture:
+        place = self._place(packet)
+        if self._index.is_key[packet]:
+            if av1.keyframe_sequence(self._file, *place) != self._sequence:
+                raise SpliceRefused("the stream's parameters change midway")
+            return Picture(Start.CLOSED, is_reference=True, layer=0)
+        is_free = self._header is not None and av1.is_unreferenced(self._file, *place, self._header)
+        return Picture(Start.NO, is_reference=not is_free, layer=0)
 
 
 class ProResStream(KeyedStream):
@@ -167,9 +186,10 @@ def open_stream(index: PacketIndex, file: BinaryIO) -> Stream:
         return Mpeg4Stream(index, file)
     if index.codec == "mjpeg":
         return JpegStream(index, file)
+    if index.codec == "av1":
+        return Av1Stream(index, file)
     identities = {
         "vp8": keyframes.vp8_identity,
         "vp9": keyframes.vp9_identity,
-        "av1": keyframes.av1_identity,
     }
     return KeyedStream(index, file, identities[index.codec])

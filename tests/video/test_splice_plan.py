@@ -5,6 +5,7 @@ lengths; so it shares nothing with the code it checks.
 """
 
 import re
+import subprocess
 from pathlib import Path
 
 import cv2
@@ -122,3 +123,28 @@ def test_the_decoder_is_given_the_planned_packets(
     clip = open_spliced(corpus / name)
     clip.read([40, 90, 91])
     assert grabbed == [packets.size for packets in clip.plan([40, 90, 91])]
+
+
+@pytest.mark.shared
+def test_av1_leaves_out_pictures_stored_in_no_reference_slot(corpus: Path) -> None:
+    path = corpus / "av1.mp4"
+    decode_all(path)  # skips where there is no decoder
+    trace = subprocess.run(
+        ["ffmpeg", "-i", path, "-c", "copy", "-bsf:v", "trace_headers", "-f", "null", "-"],
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stderr
+    packets = re.split(r"Packet: ", trace)[1:]
+    flags = [re.findall(r"refresh_frame_flags\s+[01]*\s*=\s*(\d+)", packet) for packet in packets]
+    frames = [len(re.findall(r"show_existing_frame\s+[01] = ", packet)) for packet in packets]
+    clip = open_spliced(path)
+    assert len(packets) == clip.index.sizes.size
+    free = {at for at in range(len(packets)) if frames[at] == 1 and flags[at] == ["0"]}
+    assert free, "the clip was to have something to leave out"
+    wanted = clip.index.shown[[20, 61, 90]].tolist()
+    needed: set[int] = set()
+    for packet in wanted:
+        start = max(key for key in clip.index.keys.tolist() if key <= packet)
+        needed |= {at for at in range(start, packet + 1) if at not in free or at in wanted}
+    assert [planned.tolist() for planned in clip.plan([20, 61, 90])] == [sorted(needed)]
