@@ -202,7 +202,7 @@ def _dtypes(asked: str, quantize: str, info: DeviceInfo) -> list[str]:
         import torch
 
         return ["bf16"] if torch.cuda.is_bf16_supported() else ["fp16"]
-    # With bf16 units a CPU multiplies bf16 about five times as fast as fp32, without them half as fast
+    # With bf16 units a CPU multiplies bf16 more than twice as fast as fp32, without them half as fast
     # (benchmarks/RESULTS.md); then bf16 is the choice only where fp32 does not fit.
     return ["bf16"] if cpu_has_bf16_units() else ["fp32", "bf16"]
 
