@@ -6,6 +6,7 @@ a decoder that starts in the middle differ from one that started at the beginnin
 other parameters) is checked at the start of each run against the first packet of the clip.
 """
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from typing import BinaryIO
 
@@ -22,7 +23,7 @@ HEAD_BYTES = 4096
 """As much of a packet as its own headers are looked for in."""
 
 
-class Stream:
+class Stream(ABC):
     """The packets of a clip: how each is tied to others, and what to decode in its place."""
 
     sample_entry: bytes
@@ -44,8 +45,9 @@ class Stream:
         """Bytes to decode instead of the packet's own, if they have to differ."""
         return None
 
+    @abstractmethod
     def _read_picture(self, packet: int) -> Picture:
-        raise NotImplementedError
+        """Read from the packet what it says about its picture."""
 
     def _read(self, packet: int, size: int | None = None) -> bytes:
         offset, length = self._place(packet)
