@@ -21,7 +21,7 @@ from pllava_cli.loader import load_model, open_checkpoint
 from pllava_cli.model.cache import ROOM, PrefixCache
 from pllava_cli.model.device import RuntimePlan
 from pllava_cli.model.generation import Decoding, TokenRun, prefill
-from pllava_cli.prompts import CAPTION, SYSTEM, TEMPLATES, VIDEO_PLACEHOLDER, Template
+from pllava_cli.prompts import CAPTION, SYSTEM, TEMPLATES, Template, check_text
 from pllava_cli.video.reader import sample_frames, start_decoder
 
 if TYPE_CHECKING:
@@ -104,6 +104,7 @@ class Captioner:
             on_bytes=lambda done, total: self._tell("loading", done, total),
         )
         self.checkpoint, self.plan, self.alpha = opened.checkpoint, opened.plan, opened.alpha
+        self.base = opened.base
         self.model, self.processor = opened.model, opened.processor
         config = self.model.config
         self.num_frames: int = config.num_frames
@@ -114,7 +115,9 @@ class Captioner:
         self.caption_prompt = CAPTION
         self.template = self._template()
         self._timeout_s = decode_timeout_s
+        self._positions: int = config.text_config.max_position_embeddings
         self._stop_ids = self._find_stop_ids()
+        self._prefix_ids()  # a system text that cannot be is told now, not clip by clip
 
     def encode(
         self, path: str | Path, *, start: float | None = None, end: float | None = None
@@ -128,15 +131,15 @@ class Captioner:
 
         Raises:
             ClipError: The clip cannot be decoded.
-            UsageError: No such file, bounds that cannot be meant, or a system text that holds the clip's
-                placeholder.
+            UsageError: No such file, or bounds or a system text that cannot be meant.
         """
         began = time.perf_counter()
+        prefix_ids = self._prefix_ids()
         self._tell("decoding", 0, self.num_frames)
         frames, _, report = sample_frames(path, self.num_frames, start, end, timeout_s=self._timeout_s)
         self._tell("decoding", self.num_frames, self.num_frames)
         decoded = time.perf_counter()
-        prefix_ids, cache = self._remember(frames)
+        cache = self._remember(frames, prefix_ids)
         elapsed = {"decode": decoded - began, "encode": time.perf_counter() - decoded}
         return EncodedClip(Path(path), report, self.processor.visual_tokens, elapsed, prefix_ids, cache)
 
@@ -169,14 +172,12 @@ class Captioner:
         """Caption a clip; raises as `encode` does."""
         return self.answer(self.encode(path, start=start, end=end), decoding=decoding)
 
-    def _remember(self, frames: Any) -> tuple[list[int], PrefixCache]:
-        """Ids and cache of everything up to the clip's last visual token."""
+    def _remember(self, frames: Any, prefix_ids: list[int]) -> PrefixCache:
+        """The cache of system text and clip."""
         layers: int = self.model.config.text_config.num_hidden_layers
         steps = self.num_frames + layers
         pixels = self.processor.pixel_values(frames)
         visual = self.model.encode_frames(pixels, lambda seen, _: self._tell("encoding", seen, steps))
-        ids = self._prompt_ids("")
-        prefix_ids = ids[: _after_clip(ids, self.processor.tokenizer.placeholder_id)]
         cache = PrefixCache(layers)
         cache.reserve(len(prefix_ids) + ROOM)
         with torch.inference_mode():
@@ -186,29 +187,39 @@ class Captioner:
         )
         if self.model.device.type == "cuda":
             torch.cuda.synchronize(self.model.device)  # so that the time told is the time taken
-        return prefix_ids, cache
+        return cache
+
+    def _prefix_ids(self) -> list[int]:
+        """Ids of everything up to the clip's last visual token: system text and clip.
+
+        Raises:
+            UsageError: The system text is too long, or holds the clip's placeholder.
+        """
+        check_text(self.system, "the system text")
+        ids = self._prompt_ids("")
+        if len(ids) >= self._positions:
+            raise UsageError(
+                f"the system text and the clip need {len(ids)} of the model's {self._positions} positions",
+                "use a shorter --system text or a smaller --pooling-shape",
+            )
+        return ids[: _after_clip(ids, self.processor.tokenizer.placeholder_id)]
 
     def _prompt_ids(self, question: str) -> list[int]:
-        for text, name in ((question, "the question"), (self.system, "the system text")):
-            if VIDEO_PLACEHOLDER in text:
-                raise UsageError(
-                    f"{name} holds {VIDEO_PLACEHOLDER}, which stands for the clip",
-                    "leave it out; the clip is put in by itself",
-                )
         prompt = self.template.render(self.template.turns(question), self.system)
         return self.processor.expand(self.processor.tokenizer.encode(prompt))
 
     def _question_ids(self, encoded: EncodedClip, question: str, decoding: Decoding) -> list[int]:
+        check_text(question, "the question")
         # The placeholder, a special token, cuts the text: the ids before it do not depend on the question.
         ids, known = self._prompt_ids(question), len(encoded.prefix_ids)
         if ids[:known] != encoded.prefix_ids:
             raise UsageError(
                 f"{encoded.path} was encoded with another system text or checkpoint", "encode it again"
             )
-        positions: int = self.model.config.text_config.max_position_embeddings
-        if len(ids) + decoding.max_new_tokens > positions:
+        answer = decoding.max_new_tokens
+        if len(ids) + answer > self._positions:
             raise UsageError(
-                f"prompt and answer need {len(ids)} + {decoding.max_new_tokens} positions of {positions}",
+                f"prompt and answer need {len(ids)} + {answer} positions of {self._positions}",
                 "ask a shorter question, or use a smaller --max-new-tokens or --pooling-shape",
             )
         return ids[known:]

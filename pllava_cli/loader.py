@@ -25,6 +25,8 @@ class Opened:
     plan: RuntimePlan
     alpha: float | None
     """Strength at which LoRA was merged; `None` where the checkpoint has none."""
+    base: Path | None
+    """Folder of the checkpoint that an adapter lies over."""
 
 
 def load_model(
@@ -89,8 +91,8 @@ def open_checkpoint(
     checkpoint = registry.find(path_or_name)
     folder = registry.locate(checkpoint, offline=offline)
     base_folder = _base_folder(checkpoint, folder, base, offline)
-    if alpha is None and checkpoint.lora is not None:
-        alpha = checkpoint.lora.alpha
+    if alpha is None:
+        alpha = checkpoint.lora.alpha if checkpoint.lora is not None else registry.defaults().alpha
     options = LoadOptions(
         alpha=alpha,
         base=base_folder,
@@ -104,7 +106,8 @@ def open_checkpoint(
     pad = prepared.model.generation_config.pad_token_id
     processor = Processor(files, prepared.model.config, pad, VIDEO_PLACEHOLDER)
     loaded = prepared.load(on_bytes)
-    return Opened(checkpoint, loaded.model, processor, loaded.plan, alpha if loaded.has_lora else None)
+    merged = alpha if loaded.has_lora else None
+    return Opened(checkpoint, loaded.model, processor, loaded.plan, merged, base_folder)
 
 
 def _base_folder(

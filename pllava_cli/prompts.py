@@ -10,6 +10,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
+from pllava_cli.errors import UsageError
+
 VIDEO_PLACEHOLDER = "<image>"
 """One placeholder stands for a whole clip; the name is LLaVA's."""
 
@@ -24,6 +26,19 @@ CAPTION = (
     "and what happens from beginning to end. Leave out what you cannot see clearly."
 )
 """Instruction of `pllava caption` unless the user gives another."""
+
+
+def check_text(text: str, name: str) -> None:
+    """Refuse a user's text that holds the placeholder.
+
+    Raises:
+        UsageError: It does; `name` says in the message which text it is.
+    """
+    if VIDEO_PLACEHOLDER in text:
+        raise UsageError(
+            f"{name} holds {VIDEO_PLACEHOLDER}, which stands for the clip",
+            "leave it out; the clip is put in by itself",
+        )
 
 
 class Message(NamedTuple):

@@ -1,6 +1,7 @@
 """The real command on real files with real, if random, checkpoints: no part is replaced."""
 
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -15,9 +16,10 @@ import numpy as np
 import pytest
 import torch
 
+from benchmarks.random_checkpoint import write
 from pllava_cli import app
 from pllava_cli.model import device
-from tests.checkpoints import copied, edit_weights, write_plain
+from tests.checkpoints import TINY, copied, edit_weights, write_plain
 from tests.conftest import SHARED
 
 SIZE = (64, 48)
@@ -209,6 +211,29 @@ def test_no_frames_asked_for(run: Run, checkpoint: Path, clip: Path) -> None:
     assert "--frames" in result.err
 
 
+# ---- texts that cannot be asked -----------------------------------------------------------
+
+
+def test_system_text_beyond_the_models_positions(run: Run, checkpoint: Path, clip: Path) -> None:
+    result = run("caption", clip, clip, "--model", checkpoint, "--system", "word " * 5000)
+    assert_refused(result, 2, "system text", "4096")
+
+
+@pytest.mark.parametrize("flag", ["--system", "--prompt"])
+def test_text_with_the_clips_placeholder(run: Run, checkpoint: Path, clip: Path, flag: str) -> None:
+    assert_refused(run("caption", clip, "--model", checkpoint, flag, "a <image> b"), 2, "<image>")
+
+
+def test_no_question_is_answered_if_one_cannot_be(run: Run, checkpoint: Path, clip: Path) -> None:
+    asked = ("What happens?", "word " * 5000, "And then?")
+    assert_refused(run("ask", clip, *asked, "--model", checkpoint), 2, "positions")
+
+
+def test_pooling_shape_without_room(run: Run, checkpoint: Path, clip: Path) -> None:
+    options = ("--frames", 4, "--pooling-shape", "4,400,4", "--model", checkpoint)
+    assert_refused(run("caption", clip, *options), 2, "--pooling-shape")
+
+
 # ---- bad checkpoints ----------------------------------------------------------------------
 
 
@@ -246,6 +271,24 @@ def test_pickle_only_checkpoint_is_refused(run: Run, checkpoint: Path, clip: Pat
 
 def test_folder_without_config(run: Run, clip: Path, tmp_path: Path) -> None:
     assert_refused(run("caption", clip, "--model", tmp_path), 5, "config.json")
+
+
+def test_registered_checkpoint_that_does_not_say_its_alpha(run: Run, clip: Path, tmp_path: Path) -> None:
+    folder = write(tmp_path / "released", TINY)
+    home = Path(os.environ["XDG_CONFIG_HOME"]) / "pllava"
+    home.mkdir(parents=True)
+    (home / "weights.toml").write_text(f'[checkpoints.birds]\npath = "{folder}"\ntemplate = "vicuna"\n')
+    result = run("caption", clip, "--model", "birds", "--max-new-tokens", 2, "--json")
+    assert result.status == 0, result.err
+    assert json.loads(result.out)["model"]["alpha"] == 4.0
+
+
+def test_checkpoint_that_may_not_be_read(
+    run: Run, checkpoint: Path, clip: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    allowed = os.access
+    monkeypatch.setattr(os, "access", lambda file, mode: "tokenizer" not in str(file) and allowed(file, mode))
+    assert_refused(run("caption", clip, "--model", checkpoint), 5, "tokenizer.json", "permissions")
 
 
 # ---- device and memory --------------------------------------------------------------------

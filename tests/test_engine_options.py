@@ -30,7 +30,10 @@ class TestRefusals:
             assert caught.value.hint
 
     def test_system_text_with_the_clips_placeholder(self, checkpoint: Path, clip: Path) -> None:
-        captioner = Captioner(checkpoint, system="Look at <image>.", **EXACT)
+        with pytest.raises(UsageError, match="the system text holds <image>"):
+            Captioner(checkpoint, system="Look at <image>.", **EXACT)
+        captioner = Captioner(checkpoint, **EXACT)
+        captioner.system = "Look at <image>."
         with pytest.raises(UsageError, match="the system text holds <image>"):
             captioner.encode(clip)
 

@@ -28,6 +28,7 @@ OURS = {
         "hubcache",
         "inputs",
         "model",
+        "prompts",
         "records",
         "registry",
         "settings",
@@ -47,7 +48,7 @@ OURS = {
     "model": {"errors", "model"},
     "video": {"errors", "video"},
     "answers": set[str](),
-    "prompts": set[str](),
+    "prompts": {"errors"},
     "errors": set[str](),
 }
 """What each room of the package may import of the others; `commands`, `model` and `video` are folders."""
@@ -148,9 +149,9 @@ HEAVY = ("torch", "transformers", "cv2", "numpy", "huggingface_hub", "rich", "pl
 
 _SPY = """
 import sys
-from pllava_cli.__main__ import main
+from pllava_cli.app import main
 try:
-    main()
+    sys.exit(main())
 finally:
     sys.stderr.write("loaded: " + " ".join(sys.modules))
 """

@@ -3,14 +3,21 @@
 The clip is encoded once; each further question costs only its own tokens.
 """
 
-from typing import Annotated
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from pllava_cli import configfile, inputs, settings
 from pllava_cli.commands.options import RunFlags, said, takes
 from pllava_cli.errors import ClipError, ExitStatus, PllavaError, UsageError
+from pllava_cli.prompts import check_text
 from pllava_cli.terminal import Terminal
+
+if TYPE_CHECKING:
+    from pllava_cli.commands.running import Run
+    from pllava_cli.engine import EncodedClip
 
 EXAMPLES = """
 # one question
@@ -50,21 +57,35 @@ def ask(
             for question in questions:
                 run.write_record(given, question, error=error)
         return ExitStatus.ALL_FAILED
-    for question in questions:
+    streams = []
+    for question in questions:  # what cannot be asked is told before anything is answered
+        with _recorded(run, given, encoded, question, flags.json):
+            streams.append(run.ask(encoded, question))
+    for question, stream in zip(questions, streams, strict=True):
         if len(questions) > 1 and not flags.json:
             terminal.heading(question)
-        try:
-            answer = run.say(encoded, question, show=not flags.json)
-        except PllavaError as error:
-            if flags.json:
-                run.write_record(given, question, encoded, error=error)
-            raise
+        with _recorded(run, given, encoded, question, flags.json):
+            answer = run.say(encoded, stream, show=not flags.json)
         if flags.json:
             run.write_record(given, question, encoded, answer)
     return ExitStatus.OK
 
 
+@contextmanager
+def _recorded(
+    run: "Run", clip: inputs.Clip, encoded: "EncodedClip", question: str, as_json: bool
+) -> Iterator[None]:
+    """Write the record of an error on its way out."""
+    try:
+        yield
+    except PllavaError as error:
+        if as_json:
+            run.write_record(clip, question, encoded, error=error)
+        raise
+
+
 def _check(question: str) -> None:
+    check_text(question, "the question")
     try:
         configfile.filled_text(question)
     except ValueError as error:

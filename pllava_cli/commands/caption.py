@@ -59,7 +59,7 @@ def _caption_one(run: "Run", clip: inputs.Clip, as_json: bool) -> bool:
     encoded = None
     try:
         encoded = run.encode(clip)
-        answer = run.say(encoded, prompt, show=not as_json)
+        answer = run.say(encoded, run.ask(encoded, prompt), show=not as_json)
     except PllavaError as error:
         if as_json:
             run.write_record(clip, prompt, encoded, error=error)

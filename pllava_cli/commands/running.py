@@ -14,11 +14,12 @@ from typing import TYPE_CHECKING, Any, Literal
 from pllava_cli import records, registry
 from pllava_cli.errors import PllavaError
 from pllava_cli.inputs import Clip
+from pllava_cli.prompts import check_text
 from pllava_cli.settings import Settings, described
 from pllava_cli.terminal import Terminal
 
 if TYPE_CHECKING:
-    from pllava_cli.engine import Answer, Captioner, EncodedClip
+    from pllava_cli.engine import Answer, AnswerStream, Captioner, EncodedClip
 
 STAGES = {"loading": "loading the checkpoint", "decoding": "decoding", "encoding": "encoding"}
 """The engine's stages in words."""
@@ -55,8 +56,12 @@ class Run:
             )
         return encoded
 
-    def say(self, encoded: "EncodedClip", question: str | None, *, show: bool) -> "Answer":
-        """Let the model answer; None asks for a caption. Shown, the text appears as it comes."""
+    def ask(self, encoded: "EncodedClip", question: str | None) -> "AnswerStream":
+        """Put a question (None: the request for a caption) without answering it yet.
+
+        Raises:
+            UsageError: It cannot be asked: it is too long.
+        """
         from pllava_cli.engine import Decoding
 
         chosen = self.settings
@@ -66,8 +71,11 @@ class Run:
             top_p=chosen.top_p,
             seed=chosen.seed,
         )
+        return self.captioner.stream(encoded, question, decoding=decoding)
+
+    def say(self, encoded: "EncodedClip", stream: "AnswerStream", *, show: bool) -> "Answer":
+        """Let the model answer. Shown, the text appears as it comes."""
         self.terminal.progress.update("answering", 0, 0)
-        stream = self.captioner.stream(encoded, question, decoding=decoding)
         for piece in stream:
             if show:
                 self.terminal.piece(piece)
@@ -113,14 +121,14 @@ class Run:
             elapsed_s=_elapsed(encoded, answer),
             error=records.Error.of(error) if error else None,
         )
-        self.terminal.line(records.to_json_line(record))
+        self.terminal.json_line(records.to_json_line(record))
 
     def _model(self) -> records.Model:
         captioner = self.captioner
         return records.Model(
             name=captioner.checkpoint.name,
             revision=captioner.checkpoint.revision,
-            base=self.settings.base,
+            base=str(captioner.base) if captioner.base else None,
             alpha=captioner.alpha,
             dtype=captioner.plan.dtype,
             quantize=captioner.plan.quantize,
@@ -148,8 +156,11 @@ def load(
     """Load the checkpoint, showing progress.
 
     Raises:
-        PllavaError: If it is not on this machine, cannot be read or does not fit.
+        PllavaError: If it is not on this machine, cannot be read or does not fit, or if a text of the
+            user's holds what stands for the clip.
     """
+    check_text(settings.system or "", "the system text")
+    check_text(settings.prompt or "", "the prompt")
     for name, value, origin in described(settings):
         terminal.detail(f"{name} = {value}  ({origin})")
     _prepare_libraries(settings.offline, quietly=terminal.verbose < 2)

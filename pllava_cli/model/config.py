@@ -9,7 +9,7 @@ from typing import Any
 from huggingface_hub.dataclasses import strict
 from transformers import CLIPVisionConfig, LlamaConfig, LlavaConfig
 
-from pllava_cli.errors import CheckpointError
+from pllava_cli.errors import CheckpointError, PllavaError, UsageError
 from pllava_cli.model.pooling import Shape
 
 LARGEST_SIZES = {
@@ -75,7 +75,9 @@ def read_config(raw: dict[str, Any], num_frames: int | None, pooling_shape: Shap
 
     Raises:
         CheckpointError: A needed field is missing or has a value that no PLLaVA can have.
+        UsageError: `num_frames` or `pooling_shape` cannot be.
     """
+    _check_options(num_frames, pooling_shape)
     for part in ("text_config", "vision_config"):
         if not isinstance(raw.get(part), dict):
             raise CheckpointError(
@@ -106,7 +108,22 @@ def read_config(raw: dict[str, Any], num_frames: int | None, pooling_shape: Shap
             "the file is damaged or belongs to another kind of model",
         ) from error
     _check(config)
+    _check_room(config, CheckpointError if pooling_shape is None else UsageError)
     return config
+
+
+def _check_options(num_frames: int | None, pooling_shape: Shape | None) -> None:
+    if num_frames is not None and not (isinstance(num_frames, int) and num_frames >= 1):
+        raise UsageError(f"{num_frames} frames cannot be sampled", "give --frames 1 or more")
+    if pooling_shape is not None and not _is_shape(pooling_shape):
+        raise UsageError(
+            f"the pooling shape {list(pooling_shape)} is not three positive numbers",
+            "give frames, rows and columns, for example --pooling-shape 16,12,12",
+        )
+
+
+def _is_shape(shape: Any) -> bool:
+    return len(shape) == 3 and all(isinstance(n, int) and n > 0 for n in shape)
 
 
 def _without_type(section: dict[str, Any]) -> dict[str, Any]:
@@ -127,7 +144,7 @@ def _text_config(raw: dict[str, Any]) -> LlamaConfig:
 
 def _check(config: PllavaConfig) -> None:
     shape = config.pooling_shape
-    if len(shape) != 3 or not all(isinstance(n, int) and n > 0 for n in shape):
+    if not _is_shape(shape):
         raise CheckpointError(
             f"the pooling shape {list(shape)} is not three positive numbers",
             "give frames, rows and columns, for example --pooling-shape 16,12,12",
@@ -152,9 +169,13 @@ def _check(config: PllavaConfig) -> None:
             f"{config.vision_config.num_hidden_layers} layers",
             "the checkpoint's config.json is damaged",
         )
+
+
+def _check_room(config: PllavaConfig, blamed: type[PllavaError]) -> None:
+    shape = config.pooling_shape
     positions = config.text_config.max_position_embeddings
     if config.visual_tokens >= positions:
-        raise CheckpointError(
+        raise blamed(
             f"a pooling shape of {'x'.join(map(str, shape))} makes {config.visual_tokens} visual tokens; "
             f"the language model has {positions} positions",
             "choose a smaller --pooling-shape",

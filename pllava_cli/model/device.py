@@ -184,7 +184,7 @@ def _device(device: str) -> tuple[str, DeviceInfo, list[str]]:
         what = f"{len(cuda)} CUDA device(s)" if cuda else "no CUDA device"
         raise DeviceError(
             f"--device {device}: this machine has {what} that torch can use",
-            "use --device cpu, or see 'pllava doctor'",
+            "use --device cpu, or see `pllava doctor`",
         )
     return f"cuda:{index}", cuda[index], []
 
@@ -223,4 +223,4 @@ def _what_would_fit(need: Footprint, room: int, smallest: tuple[str, str]) -> st
     dtype = smallest[0]
     if smallest[1] != "4bit" and quantization_backend()[0] and need.bytes(dtype, "4bit") <= room:
         return "use --quantize 4bit"
-    return "use --preset fast or a smaller checkpoint, or free memory; 'pllava doctor' shows what fits"
+    return "use --preset fast or a smaller checkpoint, or free memory; `pllava doctor` shows what fits"

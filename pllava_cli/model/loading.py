@@ -25,7 +25,13 @@ from pllava_cli.model.config import PllavaConfig, read_config
 from pllava_cli.model.device import RuntimePlan
 from pllava_cli.model.modeling import PllavaForConditionalGeneration
 from pllava_cli.model.pooling import Shape
-from pllava_cli.model.tensors import REOPEN_BYTES, StoredTensor, TensorReader, list_tensors
+from pllava_cli.model.tensors import (
+    REOPEN_BYTES,
+    StoredTensor,
+    TensorReader,
+    check_readable,
+    list_tensors,
+)
 
 TRIM_BYTES = 32 << 20
 """After reading this many bytes, what was freed meanwhile goes back to the system."""
@@ -64,6 +70,7 @@ def read_json(file: Path) -> dict[str, Any]:
     Raises:
         CheckpointError: It is missing or is no JSON object.
     """
+    check_readable(file)
     try:
         parsed = json.loads(file.read_text(encoding="utf-8"))
     except FileNotFoundError as error:

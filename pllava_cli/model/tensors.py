@@ -5,6 +5,7 @@ checkpoint is judged before a single weight is read.
 """
 
 import json
+import os
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -135,7 +136,18 @@ def _tensors_of(file: Path) -> Iterator[StoredTensor]:
             yield StoredTensor(file, key, shape, prod(shape) * DTYPE_BYTES.get(dtype, 1), dtype)
 
 
+def check_readable(file: Path) -> None:
+    """Tell a file that may not be read from one that is damaged.
+
+    Raises:
+        CheckpointError: The file is there, but closed to this user.
+    """
+    if file.exists() and not os.access(file, os.R_OK):
+        raise CheckpointError(f"{file} may not be read by this user", "check its permissions")
+
+
 def _open(file: Path) -> Any:
+    check_readable(file)
     try:
         return safe_open(file, framework="pt", device="cpu")
     except (SafetensorError, OSError) as error:

@@ -12,6 +12,7 @@ from tokenizers import AddedToken
 from tokenizers import Tokenizer as FastTokenizer
 
 from pllava_cli.errors import CheckpointError
+from pllava_cli.model.tensors import check_readable
 
 _BYTE_TOKEN = re.compile(r"<0x[0-9A-Fa-f]{2}>")
 """How a tokenizer with byte fallback names the token of a byte."""
@@ -37,6 +38,7 @@ class Tokenizer:
                 f"{folder} has no tokenizer.json",
                 "get the checkpoint's tokenizer.json; tokenizer.model alone is not read",
             )
+        check_readable(file)
         try:
             self._tokenizer = FastTokenizer.from_file(str(file))
         except Exception as error:  # the library raises bare Exception

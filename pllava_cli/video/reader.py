@@ -6,6 +6,7 @@ no clip, however broken, can crash or hang the program that asks.
 
 import atexit
 import math
+import operator
 import os
 import threading
 
@@ -53,6 +54,8 @@ def sample_frames(
         ClipError: The file is no video that can be decoded, or the segment lies outside it.
     """
     selection = _checked(n, start, end)
+    if not timeout_s > 0:
+        raise UsageError(f"a decoder cannot be given {timeout_s} s", "give a timeout above 0")
     clip = check_file(path)
     with _lock:
         try:
@@ -92,6 +95,14 @@ def decoder_pid() -> int | None:
 
 
 def _checked(n: int, start: float | None, end: float | None) -> Selection:
+    try:  # numpy's numbers are as good as Python's
+        n = operator.index(n)
+        start, end = (None if time is None else float(time) for time in (start, end))
+    except (TypeError, ValueError) as error:
+        raise UsageError(
+            f"frames are counted in whole numbers and times in seconds: {error}",
+            "give n as an int, start and end as floats",
+        ) from None
     if not 1 <= n <= MAX_FRAMES:
         raise UsageError(
             f"the number of frames must be from 1 to {MAX_FRAMES}, not {n}", "choose another number of frames"

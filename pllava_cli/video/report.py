@@ -147,7 +147,7 @@ def _warnings(
         yield f"the header promises {header.frames_expected} frames, {timeline.count} could be decoded"
     distinct = len(set(choice.shown))
     if distinct < selection.n:
-        yield f"{selection.n} frames were asked for: {distinct} are distinct, the others repeat them"
+        yield f"{selection.n} frames were asked for, {distinct} distinct; the others are repeats"
     if timeline.counted:
         yield f"the container has no usable times: counted at {fps:g} frames a second"
     elif not constant:

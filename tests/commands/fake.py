@@ -103,6 +103,7 @@ def make_captioner(script: Script) -> type:
             self.alpha = 4.0 if alpha is None else alpha
             self.num_frames = num_frames or 16
             self.pooling_shape = pooling_shape or (16, 12, 12)
+            self.base = base
             self.warnings = script.warnings
             self.system = "a system text" if system is None else system
             self.caption_prompt = "the default instruction"

@@ -342,9 +342,12 @@ class TestConfig:
     def test_pooling_shape_with_more_tokens_than_positions(
         self, shape: tuple[int, int, int], whole: Path
     ) -> None:
-        message = refused_checkpoint(whole, pooling_shape=shape)
-        assert "x".join(map(str, shape)) in message
-        assert "the language model has 4096 positions" in message
+        asked_for = refusal(whole, pooling_shape=shape)
+        assert asked_for.status == ExitStatus.USAGE
+        edit_json(whole / "config.json", pooling_shape=list(shape))
+        for message in (asked_for.message, refused_checkpoint(whole)):
+            assert "x".join(map(str, shape)) in message
+            assert "the language model has 4096 positions" in message
 
     def test_frames_beyond_any_memory(self, whole: Path) -> None:
         error = refusal(whole, num_frames=10**9)

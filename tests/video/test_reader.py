@@ -49,6 +49,22 @@ def works(clip: Path) -> bool:
     return frames[:, 0, 0, 0].tolist() == report.indices
 
 
+def test_numbers_of_numpy_are_numbers(clip: Path) -> None:
+    frames, _, report = sample_frames(clip, np.int64(3), np.float32(0.5), np.float64(2.0))
+    assert frames.shape[0] == 3
+    assert report.indices == sample_frames(clip, 3, 0.5, 2.0)[2].indices
+
+
+@pytest.mark.parametrize(
+    ("n", "start", "timeout_s"),
+    [(1.5, None, 60), (None, None, 60), (3, "soon", 60), (3, None, -1), (3, None, float("nan"))],
+)
+def test_what_is_no_number_is_refused(clip: Path, n: object, start: object, timeout_s: float) -> None:
+    with pytest.raises(UsageError) as caught:
+        sample_frames(clip, n, start, timeout_s=timeout_s)  # type: ignore[arg-type]
+    assert caught.value.hint
+
+
 def run_script(source: str, *arguments: object) -> subprocess.CompletedProcess[bytes]:
     return subprocess.run(
         [sys.executable, "-c", textwrap.dedent(source), *map(str, arguments)],
