@@ -10,6 +10,8 @@ import sys
 import traceback
 from collections.abc import Sequence
 from contextlib import suppress
+from itertools import takewhile
+from pathlib import Path
 from types import FrameType
 from typing import Annotated
 
@@ -18,7 +20,7 @@ import typer
 from pllava_cli import __version__
 from pllava_cli.commands import ask, caption, doctor, models
 from pllava_cli.commands.layout import Command, Group
-from pllava_cli.errors import ExitStatus, PllavaError
+from pllava_cli.errors import ExitStatus, PllavaError, UsageError
 from pllava_cli.terminal import OutputClosedError, Terminal, escape_controls, is_closed, write_stderr
 
 OUTPUT_CLOSED = 128 + 13
@@ -59,7 +61,8 @@ def pllava(
     """Caption videos and answer questions about them, on your own machine, with PLLaVA.
 
     Results go to stdout, everything else to stderr. Exit status: 0 done, 1 unexpected error, 2 usage,
-    3 some clips failed, 4 all failed, 5 checkpoint, 6 device or memory, 130 interrupted, 143 terminated.
+    3 some clips failed, 4 all failed, 5 checkpoint, 6 device or memory, 130 interrupted, 141 output closed,
+    143 terminated.
     """
 
 
@@ -82,15 +85,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
     Returns:
         The exit status.
     """
-    _prepare_streams()
+    words = sys.argv[1:] if arguments is None else list(arguments)
     terminal = Terminal()
-    with _Signals() as signals:
+    with _Signals(terminal) as signals:
         try:
             try:
-                status = _run(terminal, sys.argv[1:] if arguments is None else list(arguments))
+                _prepare_streams()
+                _check_folder()
+                status = _run(terminal, words)
             except Exception as error:
                 # What a library makes of an interrupt in the midst of its import is no bug of ours.
-                status = _report(terminal, signals.ending or error)
+                status = _report(terminal, signals.ending or error, words)
         except KeyboardInterrupt:
             status = ExitStatus.INTERRUPTED
         except SystemExit as ending:  # SIGTERM, or completion has answered the shell
@@ -99,13 +104,27 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _prepare_streams() -> None:
-    """Make both streams take any text: what their encoding lacks must not end the run."""
+    """Make both streams take any text: what their encoding lacks must not end the run.
+
+    Raises:
+        UsageError: If there is no standard output: all that the run would say would be lost.
+    """
+    lost = sys.stdout is None
     for name in ("stdout", "stderr"):
         if getattr(sys, name) is None:  # closed by whoever started us
             setattr(sys, name, open(os.devnull, "w"))  # noqa: PTH123, SIM115 (stays open to the end)
         stream = getattr(sys, name)
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="backslashreplace")
+    if lost:
+        raise UsageError("standard output is closed", "redirect it to a file, or to /dev/null")
+
+
+def _check_folder() -> None:
+    try:
+        Path.cwd()
+    except FileNotFoundError:
+        raise UsageError("the working directory no longer exists", "change to one that does: cd") from None
 
 
 def _run(terminal: Terminal, arguments: list[str]) -> int:
@@ -117,14 +136,14 @@ def _run(terminal: Terminal, arguments: list[str]) -> int:
         return int(command.invoke(root) or ExitStatus.OK)
 
 
-def _report(terminal: Terminal, error: BaseException) -> int:
+def _report(terminal: Terminal, error: BaseException, words: Sequence[str]) -> int:
     """Report what a command raised and return the exit status it leads to."""
     match error:
         case typer.Exit():
             return error.exit_code
         case typer.TyperException():
             path = getattr(getattr(error, "ctx", None), "command_path", "pllava")
-            terminal.error(error.format_message(), f"see `{path} --help`")
+            terminal.error(error.format_message(), _dashed_file(words) or f"see `{path} --help`")
             return ExitStatus.USAGE
         case PllavaError():
             terminal.error(error.message, error.hint)
@@ -141,6 +160,13 @@ def _report(terminal: Terminal, error: BaseException) -> int:
         case Exception():
             return _report_bug(terminal, error)
     raise error
+
+
+def _dashed_file(words: Sequence[str]) -> str:
+    """Return a hint if a word that looks like an option is the name of a file."""
+    options = takewhile(lambda word: word != "--", words)
+    files = (word for word in options if word.startswith("-") and os.path.lexists(word))
+    return next((f"to name the file, write ./{word}" for word in files), "")
 
 
 def _report_bug(terminal: Terminal, error: Exception) -> int:
@@ -194,15 +220,22 @@ def _close(terminal: Terminal, status: int) -> int:
 
 
 class _Signals:
-    """Makes SIGINT and SIGTERM unwind the run, for as long as it lasts."""
+    """Makes SIGINT and SIGTERM unwind the run, for as long as it lasts.
 
-    def __init__(self) -> None:
+    One that whoever started us has set to be ignored, as a shell does for a job in the background,
+    stays ignored.
+    """
+
+    def __init__(self, terminal: Terminal) -> None:
+        self._terminal = terminal
         self.ending: BaseException | None = None
         """What the first signal raised."""
 
     def __enter__(self) -> "_Signals":
         self._before = {
-            number: signal.signal(number, self._handle) for number in (signal.SIGINT, signal.SIGTERM)
+            number: signal.signal(number, self._handle)
+            for number in (signal.SIGINT, signal.SIGTERM)
+            if signal.getsignal(number) != signal.SIG_IGN
         }
         return self
 
@@ -211,6 +244,12 @@ class _Signals:
             signal.signal(number, handler)
 
     def _handle(self, number: int, frame: FrameType | None) -> None:
-        signal.signal(signal.SIGINT, signal.SIG_DFL)  # a second Ctrl-C ends us at once
+        if signal.SIGINT in self._before:
+            signal.signal(signal.SIGINT, self._end_at_once)
         self.ending = SystemExit(ExitStatus.TERMINATED) if number == signal.SIGTERM else KeyboardInterrupt()
         raise self.ending
+
+    def _end_at_once(self, number: int, frame: FrameType | None) -> None:
+        """A second Ctrl-C: wait for nothing more, but leave the terminal usable."""
+        self._terminal.abandon()
+        os._exit(ExitStatus.INTERRUPTED)

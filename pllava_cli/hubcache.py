@@ -1,4 +1,4 @@
-"""The model hub's cache on this machine: where a repository's files are and which are missing.
+"""The model hub's cache on this machine: where a repository's files are, which are missing, how large.
 
 The cache is the hub's own, found through its own variables (HF_HOME, HF_HUB_CACHE), so that what
 other tools have fetched is found and nothing is stored twice. Only lookups; no request is made.
@@ -7,11 +7,12 @@ other tools have fetched is found and nothing is stored twice. Only lookups; no 
 import json
 import shlex
 from pathlib import Path
+from typing import Any
 
 from pllava_cli.errors import CheckpointError
 
 _INDEX = "model.safetensors.index.json"
-_MAX_INDEX_BYTES = 64 << 20  # the 34B's index of 1178 tensors is far below
+_MAX_JSON_BYTES = 64 << 20  # the 34B's index of 1178 tensors is far below
 
 
 def cache_dir() -> Path:
@@ -45,13 +46,34 @@ def missing_weights(folder: Path) -> list[str]:
     if not index.is_file():
         return [] if any(folder.glob("*.safetensors")) else ["*.safetensors"]
     try:
-        with index.open("rb") as file:
-            names = set(json.loads(file.read(_MAX_INDEX_BYTES))["weight_map"].values())
+        names = set(read_json(index)["weight_map"].values())
         return sorted(name for name in names if not (folder / name).is_file())
-    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
+    except (CheckpointError, OSError, ValueError, KeyError, TypeError, AttributeError):
         raise CheckpointError(
             f"{index} is not an index of weight files", "fetch the checkpoint again"
         ) from None
+
+
+def weights_gb(folder: Path) -> float:
+    """Return the size of a folder's weight files in 10^9 bytes, to three digits."""
+    files = [each for each in folder.glob("*.safetensors") if each.is_file()]
+    return float(f"{sum(each.stat().st_size for each in files) / 1e9:.3g}")
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """Read a JSON object that came with a checkpoint.
+
+    Raises:
+        CheckpointError: If the file cannot be read or holds anything else.
+    """
+    try:
+        with path.open("rb") as file:
+            value = json.loads(file.read(_MAX_JSON_BYTES))
+    except (OSError, ValueError, RecursionError):
+        value = None
+    if not isinstance(value, dict):
+        raise CheckpointError(f"{path} holds no JSON object", "fetch or write the checkpoint again")
+    return value
 
 
 def download_command(repo: str, revision: str | None, ignore: tuple[str, ...]) -> str:

@@ -3,8 +3,10 @@
 The caller updates it and never asks which of the three kinds it has.
 """
 
+import os
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from threading import Event, Thread
 from typing import TYPE_CHECKING, Protocol
 
@@ -14,6 +16,9 @@ if TYPE_CHECKING:
 
 PLAIN_INTERVAL_S = 30.0
 """Often enough to tell a long wait from a hang, rare enough not to fill a log."""
+
+_WIPE = b"\r\x1b[2K\x1b[?25h"
+"""Back to the line's start, erase the line, show the cursor (ECMA-48 CR and EL; DEC mode 25)."""
 
 
 class Progress(Protocol):
@@ -25,6 +30,9 @@ class Progress(Protocol):
     def pause(self) -> None:
         """Take the display away until the next update."""
 
+    def abandon(self) -> None:
+        """Leave the screen usable at the end of the process, from within a signal handler."""
+
 
 class SilentProgress:
     """Shows nothing."""
@@ -33,6 +41,9 @@ class SilentProgress:
         """Do nothing."""
 
     def pause(self) -> None:
+        """Do nothing."""
+
+    def abandon(self) -> None:
         """Do nothing."""
 
 
@@ -61,7 +72,14 @@ class LiveProgress:
         """Stop the bar, wipe it and show the cursor again."""
         if self._bar is not None:
             self._bar.stop()
+            self.abandon()  # a stop() that an interrupt has broken off does nothing the second time
             self._bar = self._task = None
+
+    def abandon(self) -> None:
+        """Wipe the bar's line and show the cursor, past all buffers and locks."""
+        if self._bar is not None:
+            with suppress(OSError):
+                os.write(2, _WIPE)
 
 
 class PlainProgress:
@@ -91,6 +109,9 @@ class PlainProgress:
         if self._stop is not None:
             self._stop.set()
             self._stop = None
+
+    def abandon(self) -> None:
+        """Do nothing: no line of it is ever left open."""
 
     def _report(self, stop: Event, began: float) -> None:
         while not stop.wait(self._interval_s):

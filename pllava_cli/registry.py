@@ -6,19 +6,21 @@ what is not on this machine is an error that names the command which fetches it.
 """
 
 from collections.abc import Mapping
-from dataclasses import asdict
+from contextlib import suppress
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
 from pllava_cli import configfile as cf
 from pllava_cli import weightsfile
 from pllava_cli.errors import CheckpointError
-from pllava_cli.weightsfile import PRECISIONS, Checkpoint, Defaults, Lora, Preset
+from pllava_cli.weightsfile import LIMITS, PRECISIONS, Checkpoint, Defaults, Lora, Preset
 
 __all__ = [
     "PRECISIONS",
     "Checkpoint",
     "Defaults",
+    "IncompleteError",
     "Lora",
     "Preset",
     "all_checkpoints",
@@ -27,8 +29,16 @@ __all__ = [
     "defaults",
     "find",
     "locate",
+    "surveyed",
     "user_file",
 ]
+
+GIVEN = "given as a path"
+"""The origin of a checkpoint that is a folder of no registry."""
+
+
+class IncompleteError(CheckpointError):
+    """Some of the checkpoint's files are on this machine, others are not."""
 
 
 def find(name_or_path: str | Path) -> Checkpoint:
@@ -51,7 +61,7 @@ def find(name_or_path: str | Path) -> Checkpoint:
         if path.is_dir():
             path = path.resolve()
             lora = Lora(rank=None, alpha=defaults().alpha, targets=())
-            return Checkpoint(str(path), path=path, lora=lora, origin="given as a path")
+            return Checkpoint(str(path), path=path, lora=lora, origin=GIVEN)
         exists = path.exists()
     except (OSError, ValueError):  # a name too long, or a NUL byte in it
         exists = False
@@ -74,7 +84,8 @@ def locate(checkpoint: Checkpoint, *, offline: bool) -> Path:
         offline: Whether the user forbade the network: the hint then says that nothing is fetched.
 
     Raises:
-        CheckpointError: If it is not there, or a download has left weight files out.
+        IncompleteError: If a folder has no config.json, or a download has left weight files out.
+        CheckpointError: If it is not there.
     """
     from pllava_cli import hubcache
 
@@ -83,7 +94,11 @@ def locate(checkpoint: Checkpoint, *, offline: bool) -> Path:
             raise CheckpointError(
                 f"{checkpoint.name}: there is no directory {checkpoint.path}", f"see {checkpoint.origin}"
             )
-        return checkpoint.path  # what is in it the loader says best
+        if not (checkpoint.path / "config.json").is_file():
+            raise IncompleteError(
+                f"{checkpoint.path} has no config.json", "give a folder that holds a whole checkpoint"
+            )
+        return checkpoint.path  # what else is in it the loader says best
     assert checkpoint.repo is not None  # the schema asks for a repository or a path
     hint = "on a machine with a network, run: " if offline else "run: "
     hint += hubcache.download_command(checkpoint.repo, checkpoint.revision, checkpoint.ignore)
@@ -94,8 +109,29 @@ def locate(checkpoint: Checkpoint, *, offline: bool) -> Path:
     missing = hubcache.missing_weights(folder)
     if missing:
         more = f" and {len(missing) - 1} more" if len(missing) > 1 else ""
-        raise CheckpointError(f"{checkpoint.name} is incomplete: {folder} lacks {missing[0]}{more}", hint)
+        raise IncompleteError(f"{checkpoint.name} is incomplete: {folder} lacks {missing[0]}{more}", hint)
     return folder
+
+
+def surveyed(checkpoint: Checkpoint) -> Checkpoint:
+    """Return a folder's checkpoint with what its files say at a glance: frames, pooling shape, size.
+
+    Raises:
+        CheckpointError: If the folder has no config.json, or one that cannot be read.
+    """
+    from pllava_cli import hubcache
+
+    folder = locate(checkpoint, offline=True)
+    config = hubcache.read_json(folder / "config.json")
+    found: dict[str, Any] = {"size_gb": hubcache.weights_gb(folder)}
+    for key in ("num_frames", "pooling_shape"):
+        with suppress(KeyError, ValueError):  # not said, or no value to show: loading it says more
+            found[key] = LIMITS[key](config[key])
+    source = dict.fromkeys(found, "config.json") | {
+        "size_gb": "*.safetensors",
+        "lora": "weights.toml; for LoRA weights, if the folder has any",
+    }
+    return replace(checkpoint, **found, source=source)
 
 
 def all_checkpoints() -> list[Checkpoint]:

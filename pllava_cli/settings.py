@@ -223,7 +223,7 @@ def _text_layer(said: Mapping[str, Any], label: Callable[[str], str]) -> _Layer:
         except ValueError as error:
             message, *hint = error.args
             raise UsageError(
-                f"{label(name)}: {message}", *(hint or ["see `pllava caption --help`"])
+                f"{label(name)}: {message}", *(hint or ["the command's --help says what it takes"])
             ) from None
     return _exclusive(_Layer(values, label, Path()))
 

@@ -5,6 +5,8 @@ pipes and the escaping of control characters are decided here and nowhere else. 
 model's words are not ours: shown raw, they could move the cursor or rewrite the window's title.
 """
 
+import codecs
+import json
 import os
 import re
 import select
@@ -18,6 +20,8 @@ from pllava_cli.progress import Progress, make_progress
 _CONTROLS = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
 """C0 but for tab and newline, DEL, C1, line separators, direction overrides, lone surrogates."""
 
+_NOT_ASCII = re.compile("[^\x00-\x7f]+")
+
 _BOLD, _RED, _YELLOW, _RESET = "\x1b[1m", "\x1b[1;31m", "\x1b[33m", "\x1b[0m"
 
 
@@ -26,8 +30,17 @@ class OutputClosedError(Exception):
 
 
 def escape_controls(text: str) -> str:
-    r"""Replace control characters other than tab and newline by `\xNN` or `\uNNNN`."""
-    return _CONTROLS.sub(lambda match: match[0].encode("unicode_escape").decode(), text)
+    r"""Replace control characters other than tab and newline by `\xNN` or `\uNNNN`.
+
+    A byte of a file name that is not UTF-8, which Python holds as a lone surrogate, becomes `\xNN` too.
+    """
+    return _CONTROLS.sub(lambda match: _escaped(match[0]), text)
+
+
+def _escaped(character: str) -> str:
+    if "\udc80" <= character <= "\udcff":  # PEP 383
+        return f"\\x{ord(character) - 0xDC00:02x}"
+    return character.encode("unicode_escape").decode()
 
 
 def one_line(text: str) -> str:
@@ -89,6 +102,16 @@ class Terminal:
         """Write a line of a result to stdout."""
         self.piece(text + "\n")
 
+    def json_line(self, text: str) -> None:
+        """Write a line of JSON to stdout: in ASCII if the encoding of stdout is not UTF-8.
+
+        What the encoding lacks is else escaped in ways that JSON does not know.
+        """
+        encoding = getattr(sys.stdout, "encoding", None) or "utf-8"
+        if codecs.lookup(encoding).name != "utf-8":
+            text = _NOT_ASCII.sub(lambda match: json.dumps(match[0])[1:-1], text)
+        self.line(text)
+
     def table(self, rows: Sequence[Sequence[str]]) -> None:
         """Write rows to stdout with their columns aligned."""
         if rows:
@@ -134,6 +157,11 @@ class Terminal:
         """Take the progress display off the screen until it is next updated."""
         if self._progress is not None:
             self._progress.pause()
+
+    def abandon(self) -> None:
+        """Leave the screen usable though the run stops in the midst of anything."""
+        if self._progress is not None:
+            self._progress.abandon()
 
     def _message(self, text: str) -> None:
         self.pause()

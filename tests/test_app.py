@@ -27,6 +27,7 @@ def environment(tmp_path: Path) -> dict[str, str]:
     """Variables for a process that captions clips with the fake engine."""
     checkpoint = tmp_path / "checkpoint"
     checkpoint.mkdir()
+    (checkpoint / "config.json").write_text("{}")
     (checkpoint / "model.safetensors").touch()
     for name in ("a.mp4", "b.mp4"):
         (tmp_path / name).touch()
@@ -153,12 +154,73 @@ def test_full_disk_is_an_error(environment: dict[str, str]) -> None:
     assert err.startswith(b"error: cannot write the output: No space left") and b"Traceback" not in err
 
 
-@pytest.mark.parametrize("closed", [1, 2])
-def test_closed_streams_do_no_harm(environment: dict[str, str], closed: int) -> None:
-    with start(environment, "caption", "a.mp4", "b.mp4", preexec_fn=lambda: os.close(closed)) as process:
+def test_closed_stderr_does_no_harm(environment: dict[str, str]) -> None:
+    with start(environment, "caption", "a.mp4", "b.mp4", preexec_fn=lambda: os.close(2)) as process:
         out, err = process.communicate(timeout=PATIENCE_S)
-    assert process.returncode == 0
-    assert (out, err) in ((b"", b"==> a.mp4 <==\n==> b.mp4 <==\n"), (b"A bird.\nA bird.\n", b""))
+    assert (process.returncode, out, err) == (0, b"A bird.\nA bird.\n", b"")
+
+
+def test_closed_stdout_is_an_error(environment: dict[str, str]) -> None:
+    with start(environment, "caption", "a.mp4", preexec_fn=lambda: os.close(1)) as process:
+        out, err = process.communicate(timeout=PATIENCE_S)
+    assert (process.returncode, out) == (2, b"")
+    assert err.startswith(b"error: standard output is closed\nhint: ")
+
+
+def test_a_deleted_working_directory_is_an_error(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = tmp_path / "gone"
+    folder.mkdir()
+    monkeypatch.chdir(folder)
+    folder.rmdir()
+    assert app.main(["models", "list"]) == 2
+    assert capsys.readouterr().err.startswith("error: the working directory no longer exists\nhint: ")
+
+
+def test_a_file_with_a_dash_gets_a_hint(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert app.main(["caption", "-dash.mp4"]) == 2
+    assert "hint: see `pllava caption --help`" in capsys.readouterr().err
+    (tmp_path / "-dash.mp4").touch()
+    assert app.main(["caption", "-dash.mp4"]) == 2
+    assert "hint: to name the file, write ./-dash.mp4" in capsys.readouterr().err
+
+
+def test_an_ignored_interrupt_stays_ignored(environment: dict[str, str]) -> None:
+    def ignore() -> None:
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+    slow = {"answers": [["A bird", " flies."]], "pause_s": 2.0}
+    with start(environment, "caption", "a.mp4", script=slow, preexec_fn=ignore) as process:
+        assert process.stdout is not None
+        said = process.stdout.read(len("A bird"))
+        process.send_signal(signal.SIGINT)
+        rest, _ = process.communicate(timeout=PATIENCE_S)
+    assert (said + rest, process.returncode) == (b"A bird flies.\n", 0)
+
+
+def test_the_process_ends_with_the_run(environment: dict[str, str]) -> None:
+    """Nothing of Python's own leaving runs, which an interrupt could break off."""
+    code = (
+        "import atexit, sys, time; atexit.register(lambda: print('left late'));"
+        "sys.argv[1:] = ['--version']; from pllava_cli.__main__ import main; main()"
+    )
+    done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, check=False)
+    assert (done.returncode, done.stdout) == (0, f"pllava {pllava_cli.__version__}\n".encode())
+
+
+def test_the_decode_worker_ends_with_the_process(environment: dict[str, str]) -> None:
+    code = (
+        "import sys; from pllava_cli.video import reader;"
+        "reader.start_decoder(); print(reader.decoder_pid(), flush=True);"
+        "sys.argv[1:] = ['--version']; from pllava_cli.__main__ import main; main()"
+    )
+    done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, check=True)
+    with pytest.raises(ProcessLookupError):
+        os.kill(int(done.stdout.split()[0]), 0)
 
 
 def test_encoding_without_the_letters_does_no_harm(environment: dict[str, str]) -> None:
@@ -166,6 +228,16 @@ def test_encoding_without_the_letters_does_no_harm(environment: dict[str, str]) 
     with start(environment, "caption", "a.mp4", script={"answers": ["Ein Vögel."]}) as process:
         out, err = process.communicate(timeout=PATIENCE_S)
     assert (process.returncode, out, err) == (0, b"Ein V\\xf6gel.\n", b"")
+
+
+@pytest.mark.parametrize("encoding", ["ascii", "latin-1", "utf-8"])
+def test_json_is_json_in_any_encoding(environment: dict[str, str], encoding: str) -> None:
+    environment = environment | {"PYTHONIOENCODING": encoding}
+    said = "Ein Vögel 🙂."
+    with start(environment, "caption", "a.mp4", "--json", script={"answers": [said]}) as process:
+        out, _ = process.communicate(timeout=PATIENCE_S)
+    assert json.loads(out.decode("utf-8"))["text"] == said
+    assert out.isascii() is (encoding != "utf-8")
 
 
 class Screen:
@@ -236,6 +308,21 @@ def test_progress_leaves_a_clean_terminal_after_ctrl_c(
     assert b"loading the checkpoint" in shown and b"Traceback" not in shown
     assert shown.rfind(b"\x1b[?25h") > shown.rfind(b"\x1b[?25l") >= 0, "the cursor is shown again"
     assert shown.endswith(b"A bird\r\n")
+
+
+def test_two_interrupts_at_once_leave_the_cursor_shown(
+    environment: dict[str, str], screens: list[Screen]
+) -> None:
+    for gap_s in (0.0, 0.001, 0.004):
+        screen = Screen(environment, "caption", "a.mp4", "--json", script=SLOW)
+        screens.append(screen)
+        screen.read(until=b"answering")
+        screen.process.send_signal(signal.SIGINT)
+        time.sleep(gap_s)
+        screen.process.send_signal(signal.SIGINT)
+        shown = screen.read()
+        assert screen.close() == 130
+        assert shown.rfind(b"\x1b[?25h") > shown.rfind(b"\x1b[?25l") >= 0 and b"Traceback" not in shown
 
 
 @pytest.mark.parametrize("variables", [{"NO_COLOR": "1"}, {"TERM": "dumb"}, {}])

@@ -174,10 +174,41 @@ def test_locate_a_directory(tmp_path: Path) -> None:
     folder = tmp_path / "checkpoint"
     folder.mkdir()
     checkpoint = registry.find(str(folder))
+    with pytest.raises(registry.IncompleteError, match=r"checkpoint has no config\.json$") as caught:
+        registry.locate(checkpoint, offline=False)
+    assert caught.value.status == ExitStatus.CHECKPOINT and "whole checkpoint" in caught.value.hint
+    (folder / "config.json").write_text("{}")
     assert registry.locate(checkpoint, offline=False) == folder
+    (folder / "config.json").unlink()
     folder.rmdir()
     with pytest.raises(CheckpointError, match="there is no directory"):
         registry.locate(checkpoint, offline=False)
+
+
+@pytest.mark.parametrize(
+    ("config", "frames", "shape"),
+    [
+        ('{"num_frames": 4, "pooling_shape": [4, 2, 2]}', 4, (4, 2, 2)),
+        ('{"num_frames": "four", "pooling_shape": [4, 2]}', None, None),
+        ('{"num_frames": -1, "pooling_shape": null}', None, None),
+        ("{}", None, None),
+    ],
+)
+def test_survey_of_a_directory(
+    tmp_path: Path, config: str, frames: int | None, shape: tuple[int, int, int] | None
+) -> None:
+    (tmp_path / "config.json").write_text(config)
+    (tmp_path / "a.safetensors").write_bytes(bytes(3_000_000))
+    (tmp_path / "b.safetensors").symlink_to("gone")
+    found = registry.surveyed(registry.find(tmp_path))
+    assert (found.num_frames, found.pooling_shape, found.size_gb) == (frames, shape, 0.003)
+
+
+@pytest.mark.parametrize("text", ["", "[1]", "[" * 100_000])
+def test_survey_of_a_broken_directory(tmp_path: Path, text: str) -> None:
+    (tmp_path / "config.json").write_text(text)
+    with pytest.raises(CheckpointError, match=r"config\.json holds no JSON object"):
+        registry.surveyed(registry.find(tmp_path))
 
 
 @pytest.mark.parametrize(

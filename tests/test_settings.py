@@ -142,8 +142,9 @@ def test_wrong_values_name_the_flag(here: Path, name: str, text: str) -> None:
 
 def test_wrong_variable_is_named(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PLLAVA_FRAMES", "x")
-    with pytest.raises(UsageError, match=r"^PLLAVA_FRAMES: expected a whole number, found 'x'"):
+    with pytest.raises(UsageError, match=r"^PLLAVA_FRAMES: expected a whole number, found 'x'") as caught:
         settings.resolve({})
+    assert "--help" in caught.value.hint and "caption" not in caught.value.hint
 
 
 @pytest.mark.parametrize(

@@ -16,7 +16,8 @@ from pllava_cli.terminal import Terminal, escape_controls, one_line
         ("back\rspace\x08\x7f", "back\\rspace\\x08\\x7f"),
         ("C1 \x9b2J", "C1 \\x9b2J"),
         ("turned \u202etxt.exe", "turned \\u202etxt.exe"),
-        ("lone \udcff", "lone \\udcff"),
+        ("caf\udce9", "caf\\xe9"),
+        ("lone \ud800", "lone \\ud800"),
         ("Grüße, 世界 🙂", "Grüße, 世界 🙂"),
     ],
 )
@@ -65,6 +66,17 @@ def test_plain_progress_tells_of_long_waits_only_while_they_last() -> None:
     told = len(lines)
     time.sleep(0.1)
     assert len(lines) == told
+
+
+def test_an_abandoned_bar_gives_the_cursor_back(capfd: pytest.CaptureFixture[str]) -> None:
+    progress = LiveProgress()
+    progress.abandon()
+    assert capfd.readouterr().err == ""
+    progress.update("encoding", 1, 2)
+    capfd.readouterr()
+    progress.abandon()
+    assert capfd.readouterr().err.endswith("\x1b[?25h")
+    progress.pause()
 
 
 def test_plain_progress_is_silent_on_short_waits(capsys: pytest.CaptureFixture[str]) -> None:

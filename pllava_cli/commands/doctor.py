@@ -99,16 +99,19 @@ def _version(package: str) -> str | None:
 
 
 def _devices() -> list[dict[str, Any]]:
-    from pllava_cli.model.device import devices
+    from pllava_cli.model.device import SPARE, devices
 
+    found = devices()
     return [
         {
+            "device": "cpu" if each.kind == "cpu" else f"{each.kind}:{index}",  # CUDA devices come first
             "kind": each.kind,
             "name": each.name,
             "total_gb": round(each.total_bytes / 1e9, 1),
             "free_gb": round(each.free_bytes / 1e9, 1),
+            "usable_gb": round(each.free_bytes * SPARE / 1e9, 1),
         }
-        for each in devices()
+        for index, each in enumerate(found)
     ]
 
 
@@ -133,18 +136,20 @@ def _settings() -> list[dict[str, str]]:
 
 
 def _fits(devices: Any, backend: Any) -> list[dict[str, Any]]:
-    """Say for each checkpoint and device in which precisions it fits into the free memory."""
+    """Say for each checkpoint and device in which precisions it fits into the memory a run may use."""
     rows = []
     for checkpoint in registry.all_checkpoints():
         row: dict[str, Any] = {"name": checkpoint.name, "here": whereabouts(checkpoint)[0], "fits": []}
         for device in devices if isinstance(devices, list) else []:
-            verdicts = {each: _verdict(checkpoint, each, device["free_gb"], backend) for each in _PRECISIONS}
-            row["fits"].append({"device": device["name"], **verdicts})
+            verdicts = {
+                each: _verdict(checkpoint, each, device["usable_gb"], backend) for each in _PRECISIONS
+            }
+            row["fits"].append({"device": device["device"], **verdicts})
         rows.append(row)
     return rows
 
 
-def _verdict(checkpoint: registry.Checkpoint, precision: str, free_gb: float, backend: Any) -> str:
+def _verdict(checkpoint: registry.Checkpoint, precision: str, usable_gb: float, backend: Any) -> str:
     """Say `yes`, `no` or why not, with the memory needed."""
     if precision != "bf16" and not backend.get("usable"):
         return "no back end"
@@ -155,7 +160,7 @@ def _verdict(checkpoint: registry.Checkpoint, precision: str, free_gb: float, ba
         need_gb = weight_bytes(checkpoint.parameters, *_PRECISIONS[precision]) / 1e9
     if need_gb is None:
         return "unknown"
-    return f"{'yes' if need_gb <= free_gb else 'no'} ({need_gb:.1f} GB)"
+    return f"{'yes' if need_gb <= usable_gb else 'no'} ({need_gb:.1f} GB)"
 
 
 def _render(terminal: Terminal, report: dict[str, Any]) -> None:
@@ -163,7 +168,12 @@ def _render(terminal: Terminal, report: dict[str, Any]) -> None:
     sections: dict[str, Callable[[Any], list[tuple[str, ...]]]] = {
         "packages": lambda found: [(name, version or "not installed") for name, version in found.items()],
         "devices": lambda found: [
-            (each["kind"], each["name"], f"{each['free_gb']} GB free of {each['total_gb']} GB")
+            (
+                each["device"],
+                each["name"],
+                f"{each['free_gb']} GB free of {each['total_gb']} GB",
+                f"{each['usable_gb']} GB usable",
+            )
             for each in found
         ],
         "quantization": lambda found: [("usable" if found["usable"] else "not usable", found["why"])],

@@ -64,6 +64,8 @@ def show_model(
     machine, and where, or how to get it.
     """
     checkpoint = registry.find(name)
+    if checkpoint.origin == registry.GIVEN:
+        checkpoint = registry.surveyed(checkpoint)
     if flags.json:
         terminal.line(json.dumps(_as_json(checkpoint)))
         return ExitStatus.OK
@@ -80,7 +82,8 @@ def whereabouts(checkpoint: registry.Checkpoint) -> tuple[str, str]:
     try:
         return "yes", str(registry.locate(checkpoint, offline=False))
     except CheckpointError as error:
-        return "no" if "incomplete" not in error.message else "incomplete", f"{error.message}; {error.hint}"
+        state = "incomplete" if isinstance(error, registry.IncompleteError) else "no"
+        return state, f"{error.message}; {error.hint}"
 
 
 def _as_json(checkpoint: registry.Checkpoint) -> dict[str, Any]:

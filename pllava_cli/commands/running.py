@@ -191,9 +191,10 @@ def load(
     for warning in captioner.warnings:
         terminal.warn(warning)
     plan = captioner.plan
-    terminal.detail(
-        f"{captioner.checkpoint.name} on {plan.device}, {plan.dtype}, quantisation {plan.quantize}"
-    )
+    how = f"{plan.device}, {plan.dtype}, quantisation {plan.quantize}"
+    if captioner.alpha is not None:
+        how += f", LoRA merged at alpha {captioner.alpha:g}"
+    terminal.detail(f"{captioner.checkpoint.name} on {how}")
     for reason in plan.reasons:
         terminal.detail(f"  {reason}")
     return Run(terminal, settings, captioner, task, *window)

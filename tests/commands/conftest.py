@@ -38,7 +38,8 @@ def checkpoint(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A directory that passes for a checkpoint, chosen for every command."""
     folder = tmp_path / "checkpoint"
     folder.mkdir()
-    (folder / "model.safetensors").touch()
+    (folder / "config.json").write_text('{"num_frames": 8, "pooling_shape": [8, 12, 12]}')
+    (folder / "model.safetensors").write_bytes(bytes(2_000_000))
     monkeypatch.setenv("PLLAVA_MODEL", str(folder))
     return folder
 

@@ -224,7 +224,7 @@ def test_names_that_are_not_utf8_or_hold_newlines(run: Run, script: fake.Script)
     name = os.fsdecode(b"\xff b\n\x1b[31m.mp4")
     Path(name).touch()
     assert run("caption", name).status == 0
-    assert run("caption", name, "a.mp4").err.splitlines()[0] == "==> \\udcff b\\n\\x1b[31m.mp4 <=="
+    assert run("caption", name, "a.mp4").err.splitlines()[0] == "==> \\xff b\\n\\x1b[31m.mp4 <=="
     record = run("caption", "--json", name).records[0]
     assert os.fsencode(record["path"]) == os.fsencode(name)
 

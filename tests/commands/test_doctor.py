@@ -23,7 +23,7 @@ def device(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
 
     from pllava_cli.model import device
 
-    card = SimpleNamespace(kind="cuda", name="A card", total_bytes=24 * 10**9, free_bytes=16 * 10**9)
+    card = SimpleNamespace(kind="cuda", name="A card", total_bytes=24 * 10**9, free_bytes=18 * 10**9)
     monkeypatch.setattr(device, "devices", lambda: [card])
     monkeypatch.setattr(device, "quantization_backend", lambda: (True, "some back end"))
     return device
@@ -45,7 +45,7 @@ def test_what_fits(run: Run, device: ModuleType) -> None:
     report = json.loads(result.out)
     assert (result.status, result.err) == (0, "")
     assert fits(report, "pllava-7b") == {
-        "device": "A card",
+        "device": "cuda:0",
         "bf16": "yes (15.7 GB)",
         "int8": "yes (9.3 GB)",
         "nf4": "yes (6.1 GB)",
@@ -53,6 +53,14 @@ def test_what_fits(run: Run, device: ModuleType) -> None:
     assert fits(report, "pllava-34b")["nf4"] == "no (20.7 GB)"
     assert {"name": "frames", "value": "-", "origin": "the checkpoint"} in report["settings"]
     assert report["cache"]["free_gb"] > 0
+
+
+def test_what_fits_leaves_what_a_run_leaves(run: Run, device: ModuleType) -> None:
+    card = device.devices()[0]
+    card.free_bytes = 16 * 10**9
+    report = json.loads(run("doctor", "--json").out)
+    assert report["devices"][0]["usable_gb"] == round(16 * device.SPARE, 1)
+    assert fits(report, "pllava-7b")["bf16"] == "no (15.7 GB)"
 
 
 def test_without_a_back_end_nothing_is_quantised(
@@ -86,7 +94,9 @@ def test_for_people(run: Run, device: ModuleType) -> None:
         "settings",
         "checkpoints",
     ]
-    assert "16.0 GB free of 24.0 GB" in result.out
+    assert "18.0 GB free of 24.0 GB" in result.out
+    rows = [line.split() for line in result.out.splitlines()]
+    assert ["cuda:0", "A", "card"] in [row[:3] for row in rows]
 
 
 def test_broken_libraries_become_lines_of_the_report(

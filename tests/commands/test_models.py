@@ -59,7 +59,30 @@ def test_show_a_directory(run: Run, checkpoint: Path) -> None:
     result = run("models", "show", str(checkpoint))
     assert result.status == 0
     rows = [line.split() for line in result.out.splitlines()]
-    assert ["here", "yes", str(checkpoint)] in rows and ["lora", "alpha", "4"] in rows
+    assert ["here", "yes", str(checkpoint)] in rows
+    assert ["num_frames", "8", "config.json"] in rows
+    assert ["pooling_shape", "8,", "12,", "12", "config.json"] in rows
+    assert ["size_gb", "0.002", "*.safetensors"] in rows
+    lora = next(line for line in result.out.splitlines() if line.startswith("lora"))
+    assert "alpha 4" in lora and "if the folder has any" in lora
+
+
+def test_show_a_directory_that_is_no_checkpoint(run: Run, checkpoint: Path) -> None:
+    (checkpoint / "config.json").unlink()
+    for flags in ([], ["--json"]):
+        result = run("models", "show", str(checkpoint), *flags)
+        assert (result.status, result.out) == (5, "")
+        assert result.err.startswith(f"error: {checkpoint} has no config.json\nhint: ")
+
+
+def test_list_tells_incomplete_from_missing(run: Run, checkpoint: Path) -> None:
+    (checkpoint / "config.json").unlink()
+    registry.user_file().parent.mkdir(parents=True)
+    registry.user_file().write_text(
+        f'[checkpoints.part]\npath = "{checkpoint}"\n[checkpoints.incomplete]\npath = "gone"\n'
+    )
+    found = {each["name"]: each["here"] for each in json.loads(run("models", "list", "--json").out)}
+    assert (found["part"], found["incomplete"]) == ("incomplete", "no")
 
 
 def test_show_as_json(run: Run) -> None:
