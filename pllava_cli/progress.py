@@ -20,6 +20,9 @@ PLAIN_INTERVAL_S = 30.0
 _WIPE = b"\r\x1b[2K\x1b[?25h"
 """Back to the line's start, erase the line, show the cursor (ECMA-48 CR and EL; DEC mode 25)."""
 
+MOST_COUNTED = 10_000
+"""Totals from here on are shown as a percentage."""
+
 
 class Progress(Protocol):
     """What is under way and how far it is."""
@@ -116,8 +119,14 @@ class PlainProgress:
     def _report(self, stop: Event, began: float) -> None:
         while not stop.wait(self._interval_s):
             stage, done, total = self._state
-            share = f" {done} of {total}" if total else ""
-            self._write(f"{stage}{share}, {time.monotonic() - began:.0f} s\n")
+            self._write(f"{stage}{_share(done, total)}, {time.monotonic() - began:.0f} s\n")
+
+
+def _share(done: int, total: int) -> str:
+    """Frames are counted; bytes, of which nobody wants to read ten digits, are a percentage."""
+    if not total:
+        return ""
+    return f" {done} of {total}" if total < MOST_COUNTED else f" {100 * done // total} %"
 
 
 def make_progress(*, quiet: bool, capable: bool, write: Callable[[str], None]) -> Progress:

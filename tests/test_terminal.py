@@ -52,6 +52,17 @@ def test_progress_suits_the_run() -> None:
     assert isinstance(make_progress(quiet=False, capable=False, write=write), PlainProgress)
 
 
+def test_plain_progress_tells_bytes_as_a_percentage() -> None:
+    lines: list[str] = []
+    progress = PlainProgress(lines.append, interval_s=0.01)
+    progress.update("loading", 1_500_000_000, 2_000_000_000)
+    deadline = time.monotonic() + 30
+    while not lines and time.monotonic() < deadline:
+        time.sleep(0.005)
+    progress.pause()
+    assert lines[0].startswith("loading 75 %, ")
+
+
 def test_plain_progress_tells_of_long_waits_only_while_they_last() -> None:
     lines: list[str] = []
     progress = PlainProgress(lines.append, interval_s=0.01)
