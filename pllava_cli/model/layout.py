@@ -52,6 +52,11 @@ class Recipe:
         """The tensors to be read."""
         return [part for part in (self.weight, self.lora_A, self.lora_B) if part]
 
+    @property
+    def bytes(self) -> int:
+        """Bytes to be read."""
+        return sum(part.bytes for part in self.parts)
+
 
 def canonical(key: str) -> tuple[str, str]:
     """The parameter a checkpoint's tensor belongs to, and its role: "weight", "lora_A" or "lora_B"."""

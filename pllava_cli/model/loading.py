@@ -192,7 +192,7 @@ def _fill(
 ) -> None:
     reader = TensorReader()
     device, dtype = torch.device(runtime.device), runtime.torch_dtype
-    total, done = sum(part.bytes for recipe in recipes.values() for part in recipe.parts), 0
+    total, done = sum(recipe.bytes for recipe in recipes.values()), 0
     for name, recipe in sorted(recipes.items(), key=lambda item: _turn(item[1])):
         owner, _, attribute = name.rpartition(".")
         module = model.get_submodule(owner)
@@ -202,10 +202,9 @@ def _fill(
         else:
             placed = weight.to(device, dtype, copy=True)
             setattr(module, attribute, nn.Parameter(placed, requires_grad=False))
-        size = sum(part.bytes for part in recipe.parts)
-        if done // TRIM_BYTES != (done + size) // TRIM_BYTES:
+        before, done = done, done + recipe.bytes
+        if before // TRIM_BYTES != done // TRIM_BYTES:
             _return_freed_memory()
-        done += size
         if on_bytes:
             on_bytes(done, total)
     for module in model.modules():
