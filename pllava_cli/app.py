@@ -18,7 +18,7 @@ from typing import Annotated
 import typer
 
 from pllava_cli import __version__
-from pllava_cli.commands import ask, caption, doctor, models
+from pllava_cli.commands import ask, caption, doctor, models, shapes, train
 from pllava_cli.commands.layout import Command, Group
 from pllava_cli.errors import ExitStatus, PllavaError, UsageError
 from pllava_cli.terminal import OutputClosedError, Terminal, escape_controls, is_closed, write_stderr
@@ -66,13 +66,19 @@ def pllava(
     """
 
 
-_models = typer.Typer(cls=Group, epilog=models.LIST_EXAMPLES + models.SHOW_EXAMPLES.lstrip())
+_models = typer.Typer(cls=Group, epilog=models.EXAMPLES)
 _models.command("list", cls=Command, epilog=models.LIST_EXAMPLES)(models.list_models)
 _models.command("show", cls=Command, epilog=models.SHOW_EXAMPLES)(models.show_model)
+_models.command("merge", cls=Command, epilog=models.MERGE_EXAMPLES)(models.merge_model)
+
+_shapes = typer.Typer(cls=Group, epilog=shapes.MAKE_EXAMPLES)
+_shapes.command("make", cls=Command, epilog=shapes.MAKE_EXAMPLES)(shapes.make)
 
 app.command("caption", cls=Command, epilog=caption.EXAMPLES)(caption.caption)
 app.command("ask", cls=Command, epilog=ask.EXAMPLES)(ask.ask)
-app.add_typer(_models, name="models", help="List and show the checkpoints.")
+app.add_typer(_models, name="models", help="List, show and merge the checkpoints.")
+app.command("train", cls=Command, epilog=train.EXAMPLES)(train.train)
+app.add_typer(_shapes, name="shapes", help="Make clips of a small world of coloured shapes.")
 app.command("doctor", cls=Command, epilog=doctor.EXAMPLES)(doctor.doctor)
 
 

@@ -17,11 +17,12 @@ import torch
 from pllava_cli import registry
 from pllava_cli.answers import Answer, AnswerStream, spoken
 from pllava_cli.errors import UsageError
-from pllava_cli.loader import load_model, open_checkpoint
+from pllava_cli.loader import load_model, open_checkpoint, template_of
 from pllava_cli.model.cache import ROOM, PrefixCache
 from pllava_cli.model.device import RuntimePlan
 from pllava_cli.model.generation import Decoding, TokenRun, prefill
-from pllava_cli.prompts import CAPTION, SYSTEM, TEMPLATES, Template, check_text
+from pllava_cli.model.pooling import PoolingShape
+from pllava_cli.prompts import CAPTION, SYSTEM, Message, check_text
 from pllava_cli.video.reader import sample_frames, start_decoder
 
 if TYPE_CHECKING:
@@ -82,7 +83,7 @@ class Captioner:
         device: str = "auto",
         base: str | Path | None = None,
         num_frames: int | None = None,
-        pooling_shape: tuple[int, int, int] | None = None,
+        pooling_shape: PoolingShape | None = None,
         system: str | None = None,
         offline: bool = False,
         decode_timeout_s: float = 60.0,
@@ -113,7 +114,7 @@ class Captioner:
         self.warnings = self.processor.warnings
         self.system = SYSTEM if system is None else system
         self.caption_prompt = CAPTION
-        self.template = self._template()
+        self.template = template_of(self.checkpoint, self.processor.tokenizer)
         self._timeout_s = decode_timeout_s
         self._positions: int = config.text_config.max_position_embeddings
         self._stop_ids = self._find_stop_ids()
@@ -144,22 +145,39 @@ class Captioner:
         return EncodedClip(Path(path), report, self.processor.visual_tokens, elapsed, prefix_ids, cache)
 
     def stream(
-        self, encoded: EncodedClip, question: str | None = None, *, decoding: Decoding | None = None
+        self,
+        encoded: EncodedClip,
+        question: str | None = None,
+        *,
+        decoding: Decoding | None = None,
+        answer_start: str = "",
     ) -> AnswerStream:
         """Answer a question (`None`: caption the clip), piece by piece.
+
+        Args:
+            encoded: The clip.
+            question: The user's words.
+            decoding: How tokens are chosen.
+            answer_start: What the model is made to begin with; the answer is what follows it.
 
         Raises:
             UsageError: The question cannot be asked: it is too long, or holds the clip's placeholder.
         """
         decoding = decoding or Decoding()
-        ids = self._question_ids(encoded, self.caption_prompt if question is None else question, decoding)
+        asked = self.caption_prompt if question is None else question
+        ids = self._question_ids(encoded, asked, answer_start, decoding)
         return AnswerStream(self._say(encoded, question, ids, decoding))
 
     def answer(
-        self, encoded: EncodedClip, question: str | None = None, *, decoding: Decoding | None = None
+        self,
+        encoded: EncodedClip,
+        question: str | None = None,
+        *,
+        decoding: Decoding | None = None,
+        answer_start: str = "",
     ) -> Answer:
-        """Answer a question (`None`: caption the clip); raises as `stream` does."""
-        return self.stream(encoded, question, decoding=decoding).answer
+        """Answer a question; takes and raises what `stream` does."""
+        return self.stream(encoded, question, decoding=decoding, answer_start=answer_start).answer
 
     def caption(
         self,
@@ -204,14 +222,20 @@ class Captioner:
             )
         return ids[: _after_clip(ids, self.processor.tokenizer.placeholder_id)]
 
-    def _prompt_ids(self, question: str) -> list[int]:
-        prompt = self.template.render(self.template.turns(question), self.system)
+    def _prompt_ids(self, question: str, answer_start: str = "") -> list[int]:
+        turns = self.template.turns(question)
+        if answer_start:
+            turns.append(Message("answer start", answer_start))
+        prompt = self.template.render(turns, self.system)
         return self.processor.expand(self.processor.tokenizer.encode(prompt))
 
-    def _question_ids(self, encoded: EncodedClip, question: str, decoding: Decoding) -> list[int]:
+    def _question_ids(
+        self, encoded: EncodedClip, question: str, answer_start: str, decoding: Decoding
+    ) -> list[int]:
         check_text(question, "the question")
+        check_text(answer_start, "the answer's start")
         # The placeholder, a special token, cuts the text: the ids before it do not depend on the question.
-        ids, known = self._prompt_ids(question), len(encoded.prefix_ids)
+        ids, known = self._prompt_ids(question, answer_start), len(encoded.prefix_ids)
         if ids[:known] != encoded.prefix_ids:
             raise UsageError(
                 f"{encoded.path} was encoded with another system text or checkpoint", "encode it again"
@@ -238,12 +262,6 @@ class Captioner:
             encoded.give_back(cache)
         elapsed = {"first_token": run.first_token_s, "generate": time.perf_counter() - began}
         return Answer("".join(said), question, run.stopped, len(run.ids), elapsed)
-
-    def _template(self) -> Template:
-        name = self.checkpoint.template
-        if name is None:
-            name = "chatml" if self.processor.tokenizer.id_of("<|im_start|>") is not None else "vicuna"
-        return TEMPLATES[name]
 
     def _find_stop_ids(self) -> frozenset[int]:
         stored = self.model.generation_config.eos_token_id

@@ -6,13 +6,17 @@ from pathlib import Path
 from typing import Any
 
 from pllava_cli import registry
+from pllava_cli.errors import CheckpointError
+from pllava_cli.model.adapter import AdapterConfig, read_adapter_config
 from pllava_cli.model.device import RuntimePlan
 from pllava_cli.model.layout import is_adapter
-from pllava_cli.model.loading import LoadOptions, prepare
+from pllava_cli.model.loading import LoadOptions, Prepared, prepare
 from pllava_cli.model.modeling import PllavaForConditionalGeneration
+from pllava_cli.model.pooling import PoolingShape
 from pllava_cli.model.processing import Processor
 from pllava_cli.model.tensors import list_tensors
-from pllava_cli.prompts import VIDEO_PLACEHOLDER
+from pllava_cli.model.tokenizer import Tokenizer
+from pllava_cli.prompts import TEMPLATES, VIDEO_PLACEHOLDER, Template
 
 
 @dataclass(frozen=True)
@@ -29,6 +33,24 @@ class Opened:
     """Folder of the checkpoint that an adapter lies over."""
 
 
+@dataclass(frozen=True)
+class Checked:
+    """A checkpoint that can be loaded; not a weight of it has been read."""
+
+    checkpoint: registry.Checkpoint
+    folder: Path
+    prepared: Prepared
+    processor: Processor
+    alpha: float
+    base: Path | None
+
+    def load(self, on_bytes: Callable[[int, int], None] | None = None) -> Opened:
+        """Read the weights; once only."""
+        loaded = self.prepared.load(on_bytes)
+        merged = self.alpha if loaded.has_lora else None
+        return Opened(self.checkpoint, loaded.model, self.processor, loaded.plan, merged, self.base)
+
+
 def load_model(
     path_or_name: str | Path,
     *,
@@ -38,19 +60,21 @@ def load_model(
     device: str = "auto",
     base: str | Path | None = None,
     num_frames: int | None = None,
-    pooling_shape: tuple[int, int, int] | None = None,
+    pooling_shape: PoolingShape | None = None,
 ) -> tuple[PllavaForConditionalGeneration, Processor]:
     """Load a checkpoint as a network and its processor.
 
     Args:
         path_or_name: A folder, or a name of weights.toml.
-        alpha: Strength of the LoRA weights, merged scaled by alpha / rank; `None` takes the registry's.
+        alpha: Strength of the LoRA weights, merged scaled by alpha / rank; `None` takes that of the
+            folder's adapter_config.json, else the registry's.
         dtype: "auto", "fp32", "bf16" or "fp16".
         quantize: "auto", "none", "4bit" or "8bit".
         device: "auto", "cpu", "cuda" or "cuda:N".
-        base: For a folder that holds only an adapter: the checkpoint it was trained from.
+        base: For a folder that holds only an adapter: the checkpoint it was trained from; `None` takes
+            the one that its adapter_config.json names.
         num_frames: Frames a clip is sampled to; `None` takes the checkpoint's.
-        pooling_shape: (T, H, W) after pooling; `None` takes the checkpoint's.
+        pooling_shape: (T, H, W) after pooling, or "none" to pool nothing; `None` takes the checkpoint's.
 
     Returns:
         The model, in evaluation mode, and a processor: `processor(frames, prompt)` makes its inputs.
@@ -72,27 +96,37 @@ def load_model(
 
 
 def open_checkpoint(
+    path_or_name: str | Path, *, on_bytes: Callable[[int, int], None] | None = None, **options: Any
+) -> Opened:
+    """Find, check and load a checkpoint.
+
+    Arguments and errors are those of `check_checkpoint`, and:
+        on_bytes: Told the bytes read so far and in all.
+    """
+    return check_checkpoint(path_or_name, **options).load(on_bytes)
+
+
+def check_checkpoint(
     path_or_name: str | Path,
     *,
     alpha: float | None,
     base: str | Path | None,
     num_frames: int | None,
-    pooling_shape: tuple[int, int, int] | None,
+    pooling_shape: PoolingShape | None,
     offline: bool = False,
-    on_bytes: Callable[[int, int], None] | None = None,
     **runtime: Any,
-) -> Opened:
-    """Find, check and load a checkpoint; what is not said stands in the registry or in its own files.
+) -> Checked:
+    """Find and check a checkpoint; what is not said stands in the registry or in its own files.
 
     Arguments and errors are those of `load_model`, and:
         offline: Say in errors that nothing may be fetched (nothing ever is).
-        on_bytes: Told the bytes read so far and in all.
     """
     checkpoint = registry.find(path_or_name)
     folder = registry.locate(checkpoint, offline=offline)
-    base_folder = _base_folder(checkpoint, folder, base, offline)
+    adapter = read_adapter_config(folder)
+    base_folder = base_of(checkpoint, folder, adapter, base, offline)
     if alpha is None:
-        alpha = checkpoint.lora.alpha if checkpoint.lora is not None else registry.defaults().alpha
+        alpha = _own_alpha(checkpoint, adapter)
     options = LoadOptions(
         alpha=alpha,
         base=base_folder,
@@ -105,15 +139,45 @@ def open_checkpoint(
     files = folder if base_folder is None or (folder / "tokenizer.json").exists() else base_folder
     pad = prepared.model.generation_config.pad_token_id
     processor = Processor(files, prepared.model.config, pad, VIDEO_PLACEHOLDER)
-    loaded = prepared.load(on_bytes)
-    merged = alpha if loaded.has_lora else None
-    return Opened(checkpoint, loaded.model, processor, loaded.plan, merged, base_folder)
+    return Checked(checkpoint, folder, prepared, processor, alpha, base_folder)
 
 
-def _base_folder(
-    checkpoint: registry.Checkpoint, folder: Path, base: str | Path | None, offline: bool
+def base_of(
+    checkpoint: registry.Checkpoint,
+    folder: Path,
+    adapter: AdapterConfig | None,
+    base: str | Path | None,
+    offline: bool,
 ) -> Path | None:
+    """The folder of the checkpoint that an adapter lies over; `None` for a whole checkpoint.
+
+    Raises:
+        CheckpointError: It is not on this machine.
+    """
+    if base is not None:
+        return registry.locate(registry.find(base), offline=offline)
     # The registry names the base of whole checkpoints too, for the reader; only an adapter needs it.
-    if base is None and checkpoint.base is not None and is_adapter(list_tensors(folder)):
-        base = checkpoint.base
-    return registry.locate(registry.find(base), offline=offline) if base is not None else None
+    named = checkpoint.base or (adapter.base if adapter is not None else None)
+    if named is None or not is_adapter(list_tensors(folder)):
+        return None
+    try:
+        return registry.locate(registry.find(named), offline=offline)
+    except CheckpointError as error:
+        raise CheckpointError(
+            f"{folder} is an adapter over {named}: {error.message}",
+            f"{error.hint}; or say with --base where it is",
+        ) from error
+
+
+def _own_alpha(checkpoint: registry.Checkpoint, adapter: AdapterConfig | None) -> float:
+    if checkpoint.origin == registry.GIVEN and adapter is not None and adapter.alpha is not None:
+        return adapter.alpha
+    return checkpoint.lora.alpha if checkpoint.lora is not None else registry.defaults().alpha
+
+
+def template_of(checkpoint: registry.Checkpoint, tokenizer: Tokenizer) -> Template:
+    """The prompt template: the registry's, else the one whose turn marks the tokenizer knows."""
+    name = checkpoint.template
+    if name is None:
+        name = "chatml" if tokenizer.id_of("<|im_start|>") is not None else "vicuna"
+    return TEMPLATES[name]

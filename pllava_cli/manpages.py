@@ -104,7 +104,8 @@ def _walk(path: tuple[str, ...], command: Any) -> Iterator[tuple[tuple[str, ...]
 
 def _related(path: tuple[str, ...], root: Any) -> list[str]:
     names = ["-".join(other) for other, _ in _walk(("pllava",), root) if other != path]
-    pages_ = [(name, 1) for name in sorted(names)] + [("pllava-records", 5), ("pllava-weights", 5)]
+    formats = ("pllava-records", "pllava-training", "pllava-weights")
+    pages_ = [*((name, 1) for name in sorted(names)), *((name, 5) for name in formats)]
     return [
         f".BR {_roff(name)} ({section}){',' if index < len(pages_) - 1 else ''}"
         for index, (name, section) in enumerate(pages_)

@@ -27,8 +27,8 @@ MOST_COUNTED = 10_000
 class Progress(Protocol):
     """What is under way and how far it is."""
 
-    def update(self, stage: str, done: int, total: int) -> None:
-        """Show that `done` of `total` of a stage are done; a total of 0 is unknown."""
+    def update(self, stage: str, done: int, total: int, note: str = "") -> None:
+        """Show that `done` of `total` of a stage are done (0: unknown), and a note beside it."""
 
     def pause(self) -> None:
         """Take the display away until the next update."""
@@ -40,7 +40,7 @@ class Progress(Protocol):
 class SilentProgress:
     """Shows nothing."""
 
-    def update(self, stage: str, done: int, total: int) -> None:
+    def update(self, stage: str, done: int, total: int, note: str = "") -> None:
         """Do nothing."""
 
     def pause(self) -> None:
@@ -58,7 +58,7 @@ class LiveProgress:
         self._task: TaskID | None = None
         self._stage = ""
 
-    def update(self, stage: str, done: int, total: int) -> None:
+    def update(self, stage: str, done: int, total: int, note: str = "") -> None:
         """Move the bar, and start it where there is none."""
         if self._bar is None or self._task is None:
             self._bar = _rich_bar()
@@ -68,7 +68,7 @@ class LiveProgress:
         if stage != self._stage:
             self._bar.reset(self._task, description=stage)
             self._stage = stage
-        count = f"{done}/{total}" if total else ""
+        count = (f"{done}/{total}" if total else "") + (f"  {note}" if note else "")
         self._bar.update(self._task, completed=done, total=total or None, count=count)
 
     def pause(self) -> None:
@@ -96,12 +96,12 @@ class PlainProgress:
     def __init__(self, write: Callable[[str], None], interval_s: float = PLAIN_INTERVAL_S) -> None:
         self._write = write
         self._interval_s = interval_s
-        self._state = ("", 0, 0)
+        self._state = ("", 0, 0, "")
         self._stop: Event | None = None
 
-    def update(self, stage: str, done: int, total: int) -> None:
+    def update(self, stage: str, done: int, total: int, note: str = "") -> None:
         """Note where things are; the next line will say it."""
-        self._state = (stage, done, total)
+        self._state = (stage, done, total, note)
         if self._stop is None:
             self._stop = Event()
             # Its own thread: a single long step must not be silent. A daemon: it never keeps us alive.
@@ -118,8 +118,9 @@ class PlainProgress:
 
     def _report(self, stop: Event, began: float) -> None:
         while not stop.wait(self._interval_s):
-            stage, done, total = self._state
-            self._write(f"{stage}{_share(done, total)}, {time.monotonic() - began:.0f} s\n")
+            stage, done, total, note = self._state
+            beside = f", {note}" if note else ""
+            self._write(f"{stage}{_share(done, total)}{beside}, {time.monotonic() - began:.0f} s\n")
 
 
 def _share(done: int, total: int) -> str:

@@ -131,6 +131,11 @@ def surveyed(checkpoint: Checkpoint) -> Checkpoint:
         "size_gb": "*.safetensors",
         "lora": "weights.toml; for LoRA weights, if the folder has any",
     }
+    with suppress(KeyError, ValueError, CheckpointError):  # no adapter, or one that loading will refuse
+        adapter = hubcache.read_json(folder / "adapter_config.json")
+        rank, alpha = cf.integer(1, 1 << 16)(adapter["r"]), LIMITS["alpha"](adapter["lora_alpha"])
+        found |= {"lora": Lora(rank, alpha, ()), "base": cf.filled_text(adapter["base_model_name_or_path"])}
+        source |= dict.fromkeys(("lora", "base"), "adapter_config.json")
     return replace(checkpoint, **found, source=source)
 
 

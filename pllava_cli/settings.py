@@ -10,7 +10,7 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from pllava_cli import configfile as cf
 from pllava_cli import registry
@@ -29,7 +29,8 @@ class Settings:
     base: str | None
     alpha: float | None
     num_frames: int | None
-    pooling_shape: tuple[int, int, int] | None
+    pooling_shape: tuple[int, int, int] | Literal["none"] | None
+    """"none": not pooled at all."""
     device: str
     dtype: str
     quantize: str
@@ -70,31 +71,39 @@ def _flag_text(text: str) -> bool:
     return words[text.lower()]
 
 
-def _integer_text(text: str) -> int:
+def integer_text(text: str) -> int:
+    """Read a whole number; `ValueError` says why it is none."""
     try:
         return int(text)
     except ValueError:
         raise ValueError(f"expected a whole number, found {text!r}") from None
 
 
-def _number_text(text: str) -> float:
+def number_text(text: str) -> float:
+    """Read a number; `ValueError` says why it is none."""
     try:
         return float(text)
     except ValueError:
         raise ValueError(f"expected a number, found {text!r}") from None
 
 
-def _shape_text(text: str) -> list[int]:
+def _shape_text(text: str) -> list[int] | str:
+    if text == "none":
+        return text
     try:
         return [int(part) for part in re.split(r"[,x]", text)]
     except ValueError:
-        raise ValueError(f"expected three whole numbers T,H,W, found {text!r}") from None
+        raise ValueError(f"expected three whole numbers T,H,W or none, found {text!r}") from None
 
 
 def _device(value: Any) -> str:
     if not isinstance(value, str) or not re.fullmatch(r"auto|cpu|cuda(:\d{1,3})?", value):
         raise ValueError(f"expected auto, cpu, cuda or cuda:N, found {value!r}")
     return value
+
+
+def _pooling_shape(value: Any) -> Any:
+    return value if value == "none" else LIMITS["pooling_shape"](value)
 
 
 def _preset(value: Any) -> str:
@@ -110,21 +119,21 @@ OPTIONS: dict[str, Option] = {
     "model": Option(cf.filled_text),
     "base": Option(cf.filled_text),
     "preset": Option(_preset),
-    "frames": Option(LIMITS["num_frames"], _integer_text),
-    "pooling_shape": Option(LIMITS["pooling_shape"], _shape_text),
-    "alpha": Option(LIMITS["alpha"], _number_text),
+    "frames": Option(LIMITS["num_frames"], integer_text),
+    "pooling_shape": Option(_pooling_shape, _shape_text),
+    "alpha": Option(LIMITS["alpha"], number_text),
     "prompt": Option(cf.filled_text),
     "prompt_file": Option(cf.filled_text),
     "system": Option(cf.text),
     "system_file": Option(cf.filled_text),
-    "max_new_tokens": Option(LIMITS["max_new_tokens"], _integer_text),
-    "temperature": Option(LIMITS["temperature"], _number_text),
-    "top_p": Option(LIMITS["top_p"], _number_text),
-    "seed": Option(cf.integer(0, 2**63 - 1), _integer_text),
+    "max_new_tokens": Option(LIMITS["max_new_tokens"], integer_text),
+    "temperature": Option(LIMITS["temperature"], number_text),
+    "top_p": Option(LIMITS["top_p"], number_text),
+    "seed": Option(cf.integer(0, 2**63 - 1), integer_text),
     "device": Option(_device),
     "dtype": Option(cf.choice(*DTYPES)),
     "quantize": Option(cf.choice(*QUANTIZATIONS)),
-    "decode_timeout": Option(LIMITS["decode_timeout_s"], _number_text),
+    "decode_timeout": Option(LIMITS["decode_timeout_s"], number_text),
     "offline": Option(cf.boolean, _flag_text),
 }
 """Every setting by the name it has in pllava.toml; the flag and the variable follow from it."""

@@ -18,7 +18,18 @@ import pllava_cli
 from pllava_cli import app
 
 ROOT = Path(__file__).parents[1]
-COMMANDS = ["caption", "ask", "doctor", "models", "models list", "models show"]
+COMMANDS = [
+    "caption",
+    "ask",
+    "train",
+    "doctor",
+    "models",
+    "models list",
+    "models show",
+    "models merge",
+    "shapes",
+    "shapes make",
+]
 PATIENCE_S = 60.0
 
 

@@ -32,10 +32,12 @@ OURS = {
         "records",
         "registry",
         "settings",
+        "shapes",
         "terminal",
+        "training",
     },
     "engine": {"answers", "errors", "loader", "model", "prompts", "registry", "video"},
-    "loader": {"model", "prompts", "registry"},
+    "loader": {"errors", "model", "prompts", "registry"},
     "settings": {"configfile", "errors", "registry", "weightsfile"},
     "registry": {"configfile", "errors", "hubcache", "weightsfile"},
     "weightsfile": {"configfile", "errors"},
@@ -47,6 +49,9 @@ OURS = {
     "progress": set[str](),
     "model": {"errors", "model"},
     "video": {"errors", "video"},
+    "training": {"errors", "loader", "model", "prompts", "registry", "training", "video"},
+    "shapes": {"errors", "multiple_choice", "prompts", "shapes"},
+    "multiple_choice": set[str](),
     "answers": set[str](),
     "prompts": {"errors"},
     "errors": set[str](),
@@ -54,17 +59,17 @@ OURS = {
 """What each room of the package may import of the others; `commands`, `model` and `video` are folders."""
 
 THEIRS = {
-    "torch": {"engine", "model"},
-    "transformers": {"engine", "model"},
-    "peft": {"engine", "model"},
+    "torch": {"engine", "model", "training"},
+    "transformers": {"engine", "model", "training"},
+    "peft": {"engine", "model", "training"},
     "bitsandbytes": {"engine", "model"},
-    "accelerate": {"engine", "model"},
-    "safetensors": {"model"},
+    "accelerate": {"engine", "model", "training"},
+    "safetensors": {"model", "training"},
     "tokenizers": {"model"},
     "PIL": {"model"},
-    "cv2": {"video"},
+    "cv2": {"shapes", "video"},
     "av": {"video"},
-    "numpy": {"engine", "model", "video"},
+    "numpy": {"engine", "model", "shapes", "training", "video"},
     "psutil": {"model", "video"},
     "huggingface_hub": {"hubcache", "model"},
     "typer": {"app", "commands", "manpages"},
@@ -72,7 +77,7 @@ THEIRS = {
 }
 """Where each library may be imported; any other library nowhere."""
 
-LAZY = {"engine", "loader", "model", "huggingface_hub", "rich"}
+LAZY = {"engine", "loader", "model", "shapes", "training", "huggingface_hub", "rich"}
 """What may not be imported while the command line is still being read: only inside functions."""
 
 SOURCES = sorted(PACKAGE.rglob("*.py"))
@@ -166,6 +171,8 @@ finally:
         (["ask", "-h"], {}),
         (["doctor", "-h"], {}),
         (["models", "show", "-h"], {}),
+        (["train", "-h"], {}),
+        (["train", "missing.jsonl"], {}),
         (["caption", "missing.mp4"], {}),
         (
             [],

@@ -1,13 +1,14 @@
 """`pllava models`: the checkpoints there are, and which of them are on this machine."""
 
 import json
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-from pllava_cli import registry
-from pllava_cli.commands.options import OutputFlags, complete_models, takes
-from pllava_cli.errors import CheckpointError, ExitStatus
+from pllava_cli import registry, settings
+from pllava_cli.commands.options import MergeFlags, OutputFlags, complete_models, takes
+from pllava_cli.errors import CheckpointError, ExitStatus, UsageError
 from pllava_cli.terminal import Terminal
 
 LIST_EXAMPLES = """
@@ -23,6 +24,15 @@ pllava models show pllava-7b
 # a directory of your own
 pllava models show ./my-checkpoint
 """
+
+MERGE_EXAMPLES = """
+# fold what you have trained into its base
+pllava models merge my-pllava -o my-pllava-merged
+# a released checkpoint at its inference strength, as a base to train from
+pllava models merge pllava-7b --alpha 4 -o pllava-7b-merged
+"""
+
+EXAMPLES = LIST_EXAMPLES + SHOW_EXAMPLES.lstrip() + MERGE_EXAMPLES.lstrip()
 
 
 @takes(OutputFlags)
@@ -74,6 +84,46 @@ def show_model(
     rows = [(key, _plain(value), source.get(key, "")) for key, value in shown.items() if _plain(value)]
     state, where = whereabouts(checkpoint)
     terminal.table([*rows, ("here", state, where)])
+    return ExitStatus.OK
+
+
+@takes(MergeFlags)
+def merge_model(
+    terminal: Terminal,
+    flags: MergeFlags,
+    name: Annotated[
+        str,
+        typer.Argument(
+            metavar="NAME", help="A name, an alias or a directory.", autocompletion=complete_models
+        ),
+    ],
+) -> int:
+    """Fold a checkpoint's LoRA into its weights.
+
+    The folder OUT is a plain LLaVA checkpoint in safetensors: it needs no adapter and no alpha, other
+    tools read it, and `pllava train` takes it as a base. It appears under its name only once it is whole.
+    """
+    if flags.out is None:
+        raise UsageError("no folder is named for the result", "name one with -o")
+    chosen = settings.resolve(
+        {key: getattr(flags, key) for key in ("alpha", "base", "dtype", "offline")} | {"model": name}
+    )
+    registry.locate(registry.find(name), offline=chosen.offline)  # in a moment, before torch is imported
+    from pllava_cli.training.merge import merge
+
+    done = merge(
+        name,
+        Path(flags.out),
+        alpha=chosen.alpha,
+        base=chosen.base,
+        dtype=chosen.dtype,
+        offline=chosen.offline,
+        on_bytes=lambda read, total: terminal.progress.update("merging", read, total),
+    )
+    terminal.pause()
+    terminal.note(f"merged at alpha {done.alpha:g}: {done.tensors} tensors, {done.bytes / 1e9:.2f} GB")
+    if flags.json:
+        terminal.line(json.dumps(vars(done) | {"out": str(done.out)}))
     return ExitStatus.OK
 
 

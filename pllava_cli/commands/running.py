@@ -163,7 +163,7 @@ def load(
     check_text(settings.prompt or "", "the prompt")
     for name, value, origin in described(settings):
         terminal.detail(f"{name} = {value}  ({origin})")
-    _prepare_libraries(settings.offline, quietly=terminal.verbose < 2)
+    prepare_libraries(settings.offline, quietly=terminal.verbose < 2)
     for name in filter(None, (settings.model, settings.base)):  # in a moment, before torch is imported
         registry.locate(registry.find(name), offline=settings.offline)
     terminal.progress.update(STAGES["loading"], 0, 0)
@@ -190,6 +190,8 @@ def load(
         terminal.pause()
     for warning in captioner.warnings:
         terminal.warn(warning)
+    if captioner.checkpoint.notice:
+        terminal.note(f"{captioner.checkpoint.name}: {captioner.checkpoint.notice}")
     plan = captioner.plan
     how = f"{plan.device}, {plan.dtype}, quantisation {plan.quantize}"
     if captioner.alpha is not None:
@@ -200,7 +202,7 @@ def load(
     return Run(terminal, settings, captioner, task, *window)
 
 
-def _prepare_libraries(offline: bool, *, quietly: bool) -> None:
+def prepare_libraries(offline: bool, *, quietly: bool) -> None:
     """Set what the libraries read when they are first imported."""
     if quietly:
         warnings.simplefilter("ignore")  # meant for developers; what the user should know, the engine says

@@ -10,7 +10,7 @@ from huggingface_hub.dataclasses import strict
 from transformers import CLIPVisionConfig, LlamaConfig, LlavaConfig
 
 from pllava_cli.errors import CheckpointError, PllavaError, UsageError
-from pllava_cli.model.pooling import Shape
+from pllava_cli.model.pooling import PoolingShape
 
 LARGEST_SIZES = {
     "hidden_size": 1 << 16,
@@ -65,13 +65,15 @@ class PllavaConfig(LlavaConfig):  # type: ignore[misc]
         return layer if layer >= 0 else layers + 1 + layer
 
 
-def read_config(raw: dict[str, Any], num_frames: int | None, pooling_shape: Shape | None) -> PllavaConfig:
+def read_config(
+    raw: dict[str, Any], num_frames: int | None, pooling_shape: PoolingShape | None
+) -> PllavaConfig:
     """Build a `PllavaConfig` from the `config.json` of any known layout.
 
     Args:
         raw: The parsed file.
         num_frames: Frames a clip is sampled to; `None` takes the checkpoint's.
-        pooling_shape: (T, H, W); `None` takes the checkpoint's.
+        pooling_shape: (T, H, W), or "none" to pool nothing; `None` takes the checkpoint's.
 
     Raises:
         CheckpointError: A needed field is missing or has a value that no PLLaVA can have.
@@ -100,8 +102,10 @@ def read_config(raw: dict[str, Any], num_frames: int | None, pooling_shape: Shap
             vision_feature_layer=raw.get("vision_feature_layer", -2),
             vision_feature_select_strategy=raw.get("vision_feature_select_strategy", "default"),
             num_frames=frames,
-            pooling_shape=tuple(shape),
+            pooling_shape=(1, 1, 1) if shape == "none" else tuple(shape),
         )
+        if shape == "none":
+            config.pooling_shape = (config.num_frames, *config.patch_grid)
     except Exception as error:
         raise CheckpointError(
             f"config.json cannot be used: {' '.join(str(error).split())}",
@@ -112,10 +116,10 @@ def read_config(raw: dict[str, Any], num_frames: int | None, pooling_shape: Shap
     return config
 
 
-def _check_options(num_frames: int | None, pooling_shape: Shape | None) -> None:
+def _check_options(num_frames: int | None, pooling_shape: PoolingShape | None) -> None:
     if num_frames is not None and not (isinstance(num_frames, int) and num_frames >= 1):
         raise UsageError(f"{num_frames} frames cannot be sampled", "give --frames 1 or more")
-    if pooling_shape is not None and not _is_shape(pooling_shape):
+    if pooling_shape not in (None, "none") and not _is_shape(pooling_shape):
         raise UsageError(
             f"the pooling shape {list(pooling_shape)} is not three positive numbers",
             "give frames, rows and columns, for example --pooling-shape 16,12,12",

@@ -24,7 +24,7 @@ from pllava_cli.model import layout, quantization
 from pllava_cli.model.config import PllavaConfig, read_config
 from pllava_cli.model.device import RuntimePlan
 from pllava_cli.model.modeling import PllavaForConditionalGeneration
-from pllava_cli.model.pooling import Shape
+from pllava_cli.model.pooling import PoolingShape
 from pllava_cli.model.tensors import (
     REOPEN_BYTES,
     StoredTensor,
@@ -52,7 +52,7 @@ class LoadOptions:
     base: Path | None = None
     """Folder of the checkpoint that an adapter lies over."""
     num_frames: int | None = None
-    pooling_shape: Shape | None = None
+    pooling_shape: PoolingShape | None = None
 
 
 @dataclass(frozen=True)
@@ -193,10 +193,10 @@ def _fill(
     reader = TensorReader()
     device, dtype = torch.device(runtime.device), runtime.torch_dtype
     total, done = sum(recipe.bytes for recipe in recipes.values()), 0
-    for name, recipe in sorted(recipes.items(), key=lambda item: _turn(item[1])):
+    for name, recipe in sorted(recipes.items(), key=lambda item: reading_order(item[1])):
         owner, _, attribute = name.rpartition(".")
         module = model.get_submodule(owner)
-        weight = _merged(reader, recipe, alpha)
+        weight = merged(reader, recipe, alpha)
         if name in packed:
             quantization.pack(module, weight.to(dtype), device)
         else:
@@ -227,13 +227,13 @@ def _return_freed_memory() -> None:
         trim(0)
 
 
-def _turn(recipe: layout.Recipe) -> tuple[bool, str, str]:
+def reading_order(recipe: layout.Recipe) -> tuple[bool, str, str]:
     """Sorts the large tensors first, while little else is in memory; the others as they lie in the files."""
     first = recipe.parts[0]
     return first.bytes < REOPEN_BYTES, str(first.file), first.key
 
 
-def _merged(reader: TensorReader, recipe: layout.Recipe, alpha: float | None) -> torch.Tensor:
+def merged(reader: TensorReader, recipe: layout.Recipe, alpha: float | None) -> torch.Tensor:
     """The parameter's value: W, or W + alpha / rank * B @ A in float32 (LoRA, arXiv 2106.09685)."""
     weight = reader.read(_of(recipe.weight))
     if recipe.lora_A is None or not alpha:

@@ -42,6 +42,8 @@ class PllavaModel(LlavaModel):  # type: ignore[misc]
     """Vision tower, pooled projector and language model, without the head."""
 
     config: PllavaConfig
+    frames_at_once: int = FRAMES_AT_ONCE
+    """Frames the vision tower sees in one pass; training takes more, as it tells no progress in between."""
 
     def __init__(self, config: PllavaConfig) -> None:
         LlavaPreTrainedModel.__init__(self, config)
@@ -60,11 +62,11 @@ class PllavaModel(LlavaModel):  # type: ignore[misc]
         """Patches [F, H*W, width] of `F` frames [F, 3, S, S], class token dropped."""
         dtype, device = self.vision_tower.dtype, self.vision_tower.device
         patches = []
-        for start in range(0, len(pixels_FCHW), FRAMES_AT_ONCE):
-            some = pixels_FCHW[start : start + FRAMES_AT_ONCE].to(device, dtype)
+        for start in range(0, len(pixels_FCHW), self.frames_at_once):
+            some = pixels_FCHW[start : start + self.frames_at_once].to(device, dtype)
             patches.append(self.vision_tower(some).last_hidden_state[:, 1:])
             if on_frames:
-                on_frames(min(start + FRAMES_AT_ONCE, len(pixels_FCHW)), len(pixels_FCHW))
+                on_frames(min(start + self.frames_at_once, len(pixels_FCHW)), len(pixels_FCHW))
         return torch.cat(patches)
 
     def encode_clips(self, pixels_FCHW: Tensor, on_frames: FramesSeen | None = None) -> Tensor:

@@ -5,6 +5,8 @@ weights in every window sum to one keeps its bias). Pooling first lets that laye
 the tokens at 16x24x24 -> 16x12x12. Source: PLLaVA, arXiv 2404.16994, section 3.3.
 """
 
+from typing import Literal
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
@@ -12,6 +14,9 @@ from transformers.activations import ACT2FN
 
 Shape = tuple[int, int, int]
 """Temporal slots, rows, columns."""
+
+PoolingShape = Shape | Literal["none"]
+"""What a user asks for; "none" leaves every patch of every frame, the paper's n-frame baseline."""
 
 
 class PooledProjector(nn.Module):

@@ -104,16 +104,23 @@ class ClipPreprocessor:
 
     def __call__(self, clips: Sequence[Frames]) -> torch.Tensor:
         """Pixel values [all frames, 3, S, S] float32 of the clips of one prompt."""
+        return self.normalise(self.pictures(clips))
+
+    def pictures(self, clips: Sequence[Frames]) -> Frames:
+        """Pictures [all frames, S, S, 3] uint8 of the clips of one prompt: resized and cropped."""
         common = first_resize([(clip.shape[2], clip.shape[1]) for clip in clips], self.size)
         pictures = (common(Image.fromarray(frame)) for clip in clips for frame in clip)
-        cropped = np.stack([self._resize_and_crop(picture) for picture in pictures])
+        return np.stack([self._resize_and_crop(picture) for picture in pictures])
+
+    def normalise(self, pictures_FSSC: Frames) -> torch.Tensor:
+        """Pixel values [F, 3, S, S] float32 of pictures [F, S, S, 3]."""
         # A table of the 256 levels of each channel gives the same float32 as the arithmetic on pixels.
         levels = (np.arange(256) * self.rescale).astype(np.float32)
         table = [
             (levels - np.float32(mean)) / np.float32(std)
             for mean, std in zip(self.mean, self.std, strict=True)
         ]
-        channels = [torch.from_numpy(table[c][cropped[..., c]]) for c in range(3)]
+        channels = [torch.from_numpy(table[c][pictures_FSSC[..., c]]) for c in range(3)]
         return torch.stack(channels, dim=1)
 
     def _resize_and_crop(self, picture: Image.Image) -> Frames:

@@ -23,8 +23,79 @@ from pllava_cli.video.sampling import Selection
 DEFAULT_TIMEOUT_S = 60.0
 """Seconds without progress after which a decoder counts as hung."""
 
-_lock = threading.Lock()
-_worker: DecodeWorker | None = None
+
+class Decoder:
+    """A decode worker and its successors: replaced after a crash, for one thread at a time.
+
+    `sample_frames` uses one for the whole program; who reads many clips makes several.
+    """
+
+    def __init__(self) -> None:
+        """Nothing is started yet."""
+        self._lock = threading.Lock()
+        self._worker: DecodeWorker | None = None
+
+    def sample(
+        self,
+        path: str | os.PathLike[str],
+        n: int,
+        start: float | None = None,
+        end: float | None = None,
+        *,
+        timeout_s: float = DEFAULT_TIMEOUT_S,
+    ) -> tuple[NDArray[np.uint8], list[float], DecodeReport]:
+        """Sample frames as `sample_frames` does."""
+        selection = _checked(n, start, end)
+        if not timeout_s > 0:
+            raise UsageError(f"a decoder cannot be given {timeout_s} s", "give a timeout above 0")
+        clip = check_file(path)
+        with self._lock:
+            try:
+                frames, report = self._running().decode(clip, selection, timeout_s)
+            except WorkerDiedError as cause:
+                self._discard()
+                raise ClipError(f"{shown_name(clip)}: the decoder crashed ({cause})", DAMAGED_HINT) from None
+            except WorkerSilentError:
+                self._discard()
+                raise ClipError(
+                    f"{shown_name(clip)}: the decoder made no progress for {timeout_s:g} s", DAMAGED_HINT
+                ) from None
+            except ClipError:
+                raise
+            except BaseException:
+                # Interrupted in the middle of a conversation: its rest must not answer the next question.
+                self._discard()
+                raise
+        return frames, report.timestamps_s, report
+
+    def start(self) -> None:
+        """Start the worker, if it does not run, without waiting for it to be ready."""
+        with self._lock:
+            self._running()
+
+    def stop(self) -> None:
+        """End the worker; the next call starts a new one."""
+        with self._lock:
+            self._discard()
+
+    @property
+    def pid(self) -> int | None:
+        """Process id of the worker; None while none runs."""
+        return None if self._worker is None or not self._worker.is_alive() else self._worker.pid
+
+    def _running(self) -> DecodeWorker:
+        if self._worker is None or not self._worker.is_alive():
+            self._discard()
+            self._worker = DecodeWorker()
+        return self._worker
+
+    def _discard(self) -> None:
+        if self._worker is not None:
+            worker, self._worker = self._worker, None
+            worker.stop()
+
+
+_decoder = Decoder()
 
 
 def sample_frames(
@@ -53,45 +124,22 @@ def sample_frames(
         UsageError: There is no such file, or `n`, `start` or `end` cannot be meant.
         ClipError: The file is no video that can be decoded, or the segment lies outside it.
     """
-    selection = _checked(n, start, end)
-    if not timeout_s > 0:
-        raise UsageError(f"a decoder cannot be given {timeout_s} s", "give a timeout above 0")
-    clip = check_file(path)
-    with _lock:
-        try:
-            frames, report = _running_worker().decode(clip, selection, timeout_s)
-        except WorkerDiedError as cause:
-            _discard_worker()
-            raise ClipError(f"{shown_name(clip)}: the decoder crashed ({cause})", DAMAGED_HINT) from None
-        except WorkerSilentError:
-            _discard_worker()
-            raise ClipError(
-                f"{shown_name(clip)}: the decoder made no progress for {timeout_s:g} s", DAMAGED_HINT
-            ) from None
-        except ClipError:
-            raise
-        except BaseException:
-            # Interrupted in the middle of a conversation: its rest must not answer the next question.
-            _discard_worker()
-            raise
-    return frames, report.timestamps_s, report
+    return _decoder.sample(path, n, start, end, timeout_s=timeout_s)
 
 
 def start_decoder() -> None:
     """Start the decode worker, if it does not run, without waiting for it to be ready."""
-    with _lock:
-        _running_worker()
+    _decoder.start()
 
 
 def stop_decoder() -> None:
     """End the decode worker; the next call starts a new one."""
-    with _lock:
-        _discard_worker()
+    _decoder.stop()
 
 
 def decoder_pid() -> int | None:
     """Process id of the decode worker, for accounting; None while none runs."""
-    return None if _worker is None or not _worker.is_alive() else _worker.pid
+    return _decoder.pid
 
 
 def _checked(n: int, start: float | None, end: float | None) -> Selection:
@@ -121,25 +169,10 @@ def _checked(n: int, start: float | None, end: float | None) -> Selection:
     return Selection(n, start, end)
 
 
-def _running_worker() -> DecodeWorker:
-    global _worker
-    if _worker is None or not _worker.is_alive():
-        _discard_worker()
-        _worker = DecodeWorker()
-    return _worker
-
-
-def _discard_worker() -> None:
-    global _worker
-    if _worker is not None:
-        worker, _worker = _worker, None
-        worker.stop()
-
-
 def _forget_worker() -> None:
     """After a fork: the worker is the parent's, and its lock may be held by a thread that is not here."""
-    global _worker, _lock
-    _worker, _lock = None, threading.Lock()
+    global _decoder
+    _decoder = Decoder()
 
 
 atexit.register(stop_decoder)

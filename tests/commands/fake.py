@@ -134,7 +134,14 @@ def make_captioner(script: Script) -> type:
             elapsed = {"decode": 0.2, "encode": 0.3}
             return SimpleNamespace(path=path, report=report, visual_tokens=2304, elapsed_s=elapsed)
 
-        def stream(self, encoded: Any, question: str | None = None, *, decoding: Any = None) -> AnswerStream:
+        def stream(
+            self,
+            encoded: Any,
+            question: str | None = None,
+            *,
+            decoding: Any = None,
+            answer_start: str = "",
+        ) -> AnswerStream:
             script.asked.append((question, decoding))
             said = script.answers.pop(0) if len(script.answers) > 1 else script.answers[0]
             if isinstance(said, BaseException):

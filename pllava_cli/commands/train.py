@@ -1,0 +1,174 @@
+"""`pllava train`: teach an image model videos, or a video model your own, by LoRA and the projector.
+
+Flags become settings here; all else is in `training`, which brings torch with it.
+"""
+
+import json
+import os
+from collections.abc import Callable
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from pllava_cli import configfile as cf
+from pllava_cli import registry, settings
+from pllava_cli.commands.options import TrainFlags, said, takes
+from pllava_cli.errors import ExitStatus, UsageError
+from pllava_cli.prompts import SYSTEM
+from pllava_cli.terminal import Terminal
+
+if TYPE_CHECKING:
+    from pllava_cli.training.settings import TrainSettings
+
+EXAMPLES = """
+# the paper's training on an image model, 16 frames pooled to 16x12x12
+pllava train videos.jsonl --model llava-v1.6-vicuna-7b --frames 16 --pooling-shape 16,12,12 -o my-pllava
+# use it, at another strength too
+pllava caption clip.mp4 --model my-pllava --alpha 8
+# look at the data only
+pllava train videos.jsonl --model llava-v1.6-vicuna-7b --frames 16 --pooling-shape 16,12,12 --check-only
+# wider LoRA on a 4-bit base, with validation
+pllava train a.jsonl b.jsonl --model base --targets all --quantize 4bit --validation held-out.jsonl -o out
+"""
+
+_COUNT = (cf.integer(1, 1 << 40), settings.integer_text)
+_SHARE = (cf.number(0, 0.999), settings.number_text)
+
+
+def _targets(value: Any) -> tuple[str, ...]:
+    return cf.texts([part.strip() for part in str(value).split(",")])
+
+
+_Reader = tuple[Callable[[Any], Any], Callable[[str], Any]]
+_RECIPE: dict[str, _Reader] = {
+    "epochs": (cf.number(1e-3, 1e6), settings.number_text),
+    "steps": _COUNT,
+    "batch_size": _COUNT,
+    "gradient_accumulation": _COUNT,
+    "learning_rate": (cf.number(1e-12, 1e3), settings.number_text),
+    "warmup": _SHARE,
+    "weight_decay": (cf.number(0, 1e3), settings.number_text),
+    "max_grad_norm": (cf.number(0, 1e9), settings.number_text),
+    "rank": (cf.integer(1, 1 << 16), settings.integer_text),
+    "alpha": (cf.number(0, 1e6), settings.number_text),
+    "dropout": _SHARE,
+    "targets": (_targets, str),
+}
+_RUN: dict[str, _Reader] = {
+    "save_every": _COUNT,
+    "log_every": _COUNT,
+    "eval_every": _COUNT,
+    "keep_checkpoints": _COUNT,
+    "workers": (cf.integer(0, 256), settings.integer_text),
+    "cache_gb": (cf.number(0, 1e6), settings.number_text),
+}
+"""How the text of each flag of training's own is read."""
+
+
+@takes(TrainFlags)
+def train(
+    terminal: Terminal,
+    flags: TrainFlags,
+    data: Annotated[list[str], typer.Argument(metavar="DATA", help="Files of records or conversations.")],
+) -> int:
+    """Train LoRA and projector on videos and images.
+
+    DATA are .jsonl files, or .json lists, of records as `pllava caption --json` writes them or of LLaVA's
+    conversations; see pllava-training(5). Vision tower and language model stay as they are; the folder OUT
+    gets an adapter in PEFT's own files, to be used with --model OUT. All data are looked at before the
+    first step. Run the same command again to go on after an interruption.
+    """
+    chosen = _settings(flags, data)
+    main_process = os.environ.get("RANK", "0") == "0"
+    if not main_process:
+        terminal.configure(quiet=True, verbose=0)
+    from pllava_cli.commands.running import prepare_libraries
+
+    prepare_libraries(True, quietly=terminal.verbose < 2)  # training asks no network for anything
+    terminal.progress.update("starting", 0, 0)
+    from pllava_cli.training import run
+
+    reporter = _TerminalReporter(terminal)
+    if flags.check_only:
+        gathered = run.check(chosen, reporter)
+        terminal.note(f"{len(gathered.examples)} conversations can be trained on")
+        return ExitStatus.OK
+    outcome = run.train(chosen, reporter)
+    terminal.note(f"trained {outcome.steps} steps; use it with --model {outcome.out}")
+    if flags.json and main_process:
+        terminal.json_line(json.dumps(vars(outcome) | {"out": str(outcome.out)}))
+    return ExitStatus.OK
+
+
+@dataclass(frozen=True)
+class _TerminalReporter:
+    """Tells on the terminal how training goes."""
+
+    terminal: Terminal
+
+    def progress(self, stage: str, done: int, total: int, note: str = "") -> None:
+        self.terminal.progress.update(stage, done, total, note)
+
+    def say(self, text: str) -> None:
+        self.terminal.note(text)
+
+    def warn(self, text: str) -> None:
+        self.terminal.warn(text)
+
+
+def _settings(flags: TrainFlags, data: list[str]) -> "TrainSettings":
+    shared = settings.resolve({name: value for name, value in said(flags).items() if name != "alpha"})
+    if shared.origins["model"] == "weights.toml":
+        raise UsageError("no base is named", "name the checkpoint to train from with --model")
+    if flags.out is None and not flags.check_only:
+        raise UsageError("no folder is named for the result", "name one with -o")
+    recipe = _read(flags, _RECIPE)
+    if "steps" in recipe and "epochs" in recipe:
+        raise UsageError("--steps and --epochs both say how long to train", "give one of them")
+    run = _read(flags, _RUN)
+    registry.locate(registry.find(shared.model), offline=shared.offline)  # before torch is imported
+    from pllava_cli.training.settings import Recipe, TrainSettings
+
+    return TrainSettings(
+        data=tuple(Path(each) for each in data),
+        out=Path(flags.out or os.devnull),
+        model=shared.model,
+        recipe=Recipe(
+            **recipe, seed=shared.seed or 0, gradient_checkpointing=bool(flags.gradient_checkpointing)
+        ),
+        validation=Path(flags.validation) if flags.validation else None,
+        num_frames=shared.num_frames,
+        pooling_shape=shared.pooling_shape,
+        system=SYSTEM if shared.system is None else shared.system,
+        device=shared.device,
+        dtype=shared.dtype,
+        quantize=shared.quantize,
+        skip_bad=flags.skip_bad,
+        decode_timeout_s=shared.decode_timeout_s,
+        offline=shared.offline,
+        resume=flags.resume is not False,
+        **run,
+    )
+
+
+def _read(flags: TrainFlags, readers: dict[str, _Reader]) -> dict[str, Any]:
+    """Read the flags that were given.
+
+    Raises:
+        UsageError: One has a value that it does not take.
+    """
+    found = {}
+    for name in (each.name for each in fields(flags) if each.name in readers):
+        text = getattr(flags, name)
+        if text is None:
+            continue
+        check, parse = readers[name]
+        try:
+            found[name] = check(parse(text))
+        except ValueError as error:
+            raise UsageError(
+                f"--{name.replace('_', '-')}: {error.args[0]}", "the command's --help says what it takes"
+            ) from None
+    return found

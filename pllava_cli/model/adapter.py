@@ -1,0 +1,53 @@
+"""What PEFT's adapter_config.json says about a folder of LoRA weights: its base, and its strength.
+
+Only plain LoRA is merged here, so whatever would make the update anything but alpha / rank * B @ A is
+refused rather than overlooked.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pllava_cli.errors import CheckpointError
+from pllava_cli.model.loading import read_json
+
+CONFIG_FILE = "adapter_config.json"
+WEIGHTS_FILE = "adapter_model.safetensors"
+
+_OTHER_KINDS = ("use_rslora", "use_dora", "alpha_pattern", "rank_pattern", "fan_in_fan_out", "lora_bias")
+"""Fields of PEFT's LoraConfig that, when set, change what the weights mean."""
+
+
+@dataclass(frozen=True)
+class AdapterConfig:
+    """The part of adapter_config.json that loading needs. None: not said."""
+
+    base: str | None
+    alpha: float | None
+
+
+def read_adapter_config(folder: Path) -> AdapterConfig | None:
+    """The adapter_config.json of a folder, or `None` where there is none.
+
+    Raises:
+        CheckpointError: It is damaged, or describes another kind of adapter.
+    """
+    file = folder / CONFIG_FILE
+    if not file.exists():
+        return None
+    raw = read_json(file)
+    kind = raw.get("peft_type", "LORA")
+    other = [name for name in _OTHER_KINDS if raw.get(name)]
+    if kind != "LORA" or other:
+        raise CheckpointError(
+            f"{file} describes {kind!r:.40} with {', '.join(other) or 'another method'}, not plain LoRA",
+            "only plain LoRA adapters can be loaded",
+        )
+    base, alpha = raw.get("base_model_name_or_path"), raw.get("lora_alpha")
+    if not _is_alpha(alpha) or not (base is None or isinstance(base, str)):
+        raise CheckpointError(f"{file} has no usable lora_alpha or base", "the file is damaged; get it again")
+    return AdapterConfig(base or None, alpha)
+
+
+def _is_alpha(value: Any) -> bool:
+    return value is None or (isinstance(value, int | float) and not isinstance(value, bool))

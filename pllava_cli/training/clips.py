@@ -1,0 +1,245 @@
+"""The clips of a training run, decoded once each and kept as the pictures that the vision tower sees.
+
+Training looks at a clip once an epoch, and decoding is dearer than a small model's whole step. So the
+look at every clip that must come before training anyway is kept: in one file of 8-bit pictures, with
+an index that names each clip by path, size and time of change, and a checksum that tells a torn write.
+"""
+
+import json
+import os
+import shutil
+import threading
+import zlib
+from collections.abc import Callable, Iterable
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from dataclasses import asdict, dataclass
+from functools import partial
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from pllava_cli.errors import PllavaError
+from pllava_cli.model.pooling import fill_slots
+from pllava_cli.model.preprocessing import ClipPreprocessor, Frames, check_frames
+from pllava_cli.training.data import ClipRef
+from pllava_cli.video.reader import Decoder
+
+PICTURES_FILE, INDEX_FILE = "pictures.u8", "index.jsonl"
+DISK_SHARE = 0.9
+"""Share of the free disk that decoded clips may take."""
+QUEUED = 4
+"""Clips waiting for each decoder."""
+
+
+@dataclass(frozen=True)
+class Look:
+    """How clips are looked at."""
+
+    num_frames: int
+    preprocess: ClipPreprocessor
+    timeout_s: float
+
+    @property
+    def picture_shape(self) -> tuple[int, int, int]:
+        """Height, width and channels of a picture."""
+        return (*self.preprocess.crop, 3)
+
+    def at(self, clip: ClipRef, decoder: Decoder) -> Frames:
+        """Pictures [T, S, S, 3] of a clip, one for a still.
+
+        Raises:
+            PllavaError: It is missing or cannot be decoded.
+        """
+        count = 1 if clip.is_still else self.num_frames
+        frames, _, _ = decoder.sample(clip.path, count, clip.start_s, clip.end_s, timeout_s=self.timeout_s)
+        return self.preprocess.pictures([check_frames(frames)])
+
+    def fill(self, pictures: Frames) -> Frames:
+        """The pictures of all temporal slots."""
+        return pictures[fill_slots(len(pictures), self.num_frames)]
+
+
+@dataclass(frozen=True)
+class _Kept:
+    """Where the pictures of a clip are."""
+
+    first: int
+    count: int
+    checksum: int
+
+
+class ClipStore:
+    """Decoded clips in a folder.
+
+    Args:
+        folder: Where they are kept; None: nowhere, they are only looked at.
+        look: How clips are looked at; pictures kept under another look are dropped.
+        limit_bytes: What the pictures may take on disk.
+    """
+
+    def __init__(self, folder: Path | None, look: Look, limit_bytes: int) -> None:
+        self.look = look
+        self._folder = folder
+        self._kept: dict[str, _Kept] = {}
+        self._lock = threading.Lock()
+        self._picture_bytes = int(np.prod(look.picture_shape))
+        self._used = 0
+        self._pictures: Frames | None = None
+        self._decoder: Decoder | None = None
+        self._limit = 0
+        if folder is not None:
+            folder.mkdir(parents=True, exist_ok=True)
+            self._open(folder)
+            free = int(shutil.disk_usage(folder).free * DISK_SHARE)
+            self._limit = min(limit_bytes, free + self._used * self._picture_bytes) // self._picture_bytes
+
+    def check(
+        self, clips: Iterable[ClipRef], on_clip: Callable[[int], None], decoders: int
+    ) -> dict[ClipRef, PllavaError]:
+        """Look at every clip, and keep what there is room for.
+
+        Args:
+            clips: Each clip once.
+            on_clip: Told how many have been looked at.
+            decoders: How many to decode at once.
+
+        Returns:
+            The clips that cannot be used, and why.
+        """
+        bad: dict[ClipRef, PllavaError] = {}
+        pool = _Decoders(decoders)
+        done, todo = 0, iter(clips)
+        try:
+            with ThreadPoolExecutor(decoders) as threads:
+                running: dict[Future[None], ClipRef] = {}
+                while True:
+                    room = decoders * QUEUED - len(running)
+                    running |= {
+                        threads.submit(pool.run, partial(self._take, clip)): clip
+                        for clip in islice(todo, room)
+                    }
+                    if not running:
+                        return bad
+                    for future in wait(running, return_when=FIRST_COMPLETED).done:
+                        clip, done = running.pop(future), done + 1
+                        error = future.exception()
+                        if isinstance(error, PllavaError):
+                            bad[clip] = error
+                        elif error is not None:
+                            raise error
+                    on_clip(done)
+        finally:
+            pool.stop()
+
+    def pictures(self, clip: ClipRef) -> Frames:
+        """Pictures [T, S, S, 3] of a clip: those kept, or decoded anew.
+
+        Raises:
+            PllavaError: It can no longer be decoded.
+        """
+        kept = self._kept.get(_key(clip)) if self._kept else None
+        if kept is not None:
+            return self.look.fill(self._mapped()[kept.first : kept.first + kept.count])
+        if self._decoder is None:
+            self._decoder = Decoder()
+        return self.look.fill(self.look.at(clip, self._decoder))
+
+    def keeps(self, clips: Iterable[ClipRef]) -> bool:
+        """Whether all of the clips are kept decoded."""
+        return all(_key(clip) in self._kept for clip in clips)
+
+    def close(self) -> None:
+        """End the decoder."""
+        if self._decoder is not None:
+            self._decoder.stop()
+            self._decoder = None
+
+    def __getstate__(self) -> dict[str, Any]:
+        """What crosses to another process: where things are, not the things."""
+        return vars(self) | {"_lock": None, "_pictures": None, "_decoder": None}
+
+    def _take(self, clip: ClipRef, decoder: Decoder) -> None:
+        try:
+            key = _key(clip)
+        except OSError:
+            key = ""  # which the decoder will say better
+        if key and key in self._kept:
+            return
+        pictures = self.look.at(clip, decoder)
+        with self._lock:
+            first = self._used
+            if self._folder is None or first + len(pictures) > self._limit:
+                return
+            self._used += len(pictures)
+        content = pictures.tobytes()
+        with (self._folder / PICTURES_FILE).open("r+b") as file:
+            file.seek(first * self._picture_bytes)
+            file.write(content)
+        kept = _Kept(first, len(pictures), zlib.crc32(content))
+        with self._lock, (self._folder / INDEX_FILE).open("a", encoding="utf-8") as index:
+            index.write(json.dumps({"clip": key, **asdict(kept)}) + "\n")
+            self._kept[key] = kept
+
+    def _mapped(self) -> Frames:
+        if self._pictures is None:
+            assert self._folder is not None, "only what lies in a folder is kept"
+            file = self._folder / PICTURES_FILE
+            shape = (self._used, *self.look.picture_shape)
+            self._pictures = np.memmap(file, np.uint8, "r", shape=shape)
+        return self._pictures
+
+    def _open(self, folder: Path) -> None:
+        """Take over what an earlier start has kept, or begin anew."""
+        head = json.dumps({"num_frames": self.look.num_frames, "preprocess": asdict(self.look.preprocess)})
+        index, file = folder / INDEX_FILE, folder / PICTURES_FILE
+        lines = index.read_text(encoding="utf-8").splitlines() if index.exists() and file.exists() else []
+        if not lines or lines[0] != head:
+            file.write_bytes(b"")
+            index.write_text(head + "\n", encoding="utf-8")
+            return
+        with file.open("rb") as stream:
+            for line in lines[1:]:
+                self._take_over(line, stream)
+        whole = [json.dumps({"clip": key, **asdict(kept)}) for key, kept in self._kept.items()]
+        if whole != lines[1:]:
+            index.write_text("\n".join([head, *whole, ""]), encoding="utf-8")
+
+    def _take_over(self, line: str, stream: Any) -> None:
+        try:
+            entry = json.loads(line)
+            key, kept = entry["clip"], _Kept(*(int(entry[name]) for name in ("first", "count", "checksum")))
+        except (ValueError, KeyError, TypeError):
+            return  # torn by a kill
+        stream.seek(kept.first * self._picture_bytes)
+        content = stream.read(kept.count * self._picture_bytes)
+        if len(content) == kept.count * self._picture_bytes and zlib.crc32(content) == kept.checksum:
+            self._kept[key] = kept
+            self._used = max(self._used, kept.first + kept.count)
+
+
+class _Decoders:
+    """One decoder for each thread of a pool."""
+
+    def __init__(self, count: int) -> None:
+        self._free = [Decoder() for _ in range(count)]
+        self._all = list(self._free)
+
+    def run(self, work: Callable[[Decoder], None]) -> None:
+        decoder = self._free.pop()
+        try:
+            work(decoder)
+        finally:
+            self._free.append(decoder)
+
+    def stop(self) -> None:
+        for decoder in self._all:
+            decoder.stop()
+
+
+def _key(clip: ClipRef) -> str:
+    """What a clip is known by: its path, its span, and what shows that the file has not changed."""
+    status = clip.path.stat()
+    parts = (os.fspath(clip.path), status.st_size, status.st_mtime_ns)
+    return json.dumps([*parts, clip.start_s, clip.end_s, clip.is_still])

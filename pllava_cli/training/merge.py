@@ -1,0 +1,158 @@
+"""LoRA folded into the weights: any checkpoint becomes one plain folder that needs no adapter.
+
+The folder has the names of LLaVA's own checkpoints, so that other tools read it too. It is written
+beside its place and takes its name at the end, so that a kill leaves nothing that looks whole.
+"""
+
+import json
+import shutil
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from safetensors.torch import save_file
+
+from pllava_cli.errors import UsageError
+from pllava_cli.loader import Checked, check_checkpoint
+from pllava_cli.model.layout import Recipe, canonical
+from pllava_cli.model.loading import merged, reading_order
+from pllava_cli.model.tensors import StoredTensor, TensorReader, list_tensors
+from pllava_cli.training.output import write_description, write_whole
+
+SHARD_BYTES = 5_000_000_000
+"""Largest weight file, as the published checkpoints have it."""
+DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
+_STORED = {"F64": torch.float64, "F32": torch.float32, "F16": torch.float16, "BF16": torch.bfloat16}
+_OLD_NAMES = (
+    ("lm_head.", "language_model.lm_head."),
+    ("model.language_model.", "language_model.model."),
+    ("model.vision_tower.", "vision_tower.vision_model."),
+    ("model.multi_modal_projector.", "multi_modal_projector."),
+)
+"""Start of a parameter's name -> start of its name in a LLaVA checkpoint."""
+
+
+@dataclass(frozen=True)
+class Merged:
+    """What was written."""
+
+    out: Path
+    alpha: float
+    tensors: int
+    bytes: int
+
+
+def merge(
+    model: str,
+    out: Path,
+    *,
+    alpha: float | None = None,
+    base: str | None = None,
+    dtype: str = "auto",
+    offline: bool = False,
+    on_bytes: Callable[[int, int], None] = lambda done, total: None,
+    shard_bytes: int = SHARD_BYTES,
+) -> Merged:
+    """Write a checkpoint with its LoRA folded in.
+
+    Args:
+        model: A name of weights.toml or a folder.
+        out: The folder to write; it must not exist.
+        alpha: Strength of LoRA; None: the checkpoint's own.
+        base: For an adapter: its base; None: the one that it names.
+        dtype: Precision of what is written; "auto": each tensor as it is stored now.
+        offline: Say in errors that nothing may be fetched (nothing ever is).
+        on_bytes: Told the bytes read so far and in all.
+        shard_bytes: Largest weight file.
+
+    Raises:
+        PllavaError: The checkpoint cannot be read, has no LoRA, or `out` is there.
+    """
+    if out.exists():
+        raise UsageError(f"{out} is already there", "name a folder that is not")
+    checked = check_checkpoint(
+        model, alpha=alpha, base=base, num_frames=None, pooling_shape=None, offline=offline, device="cpu"
+    )
+    recipes = checked.prepared.recipes
+    if not any(recipe.lora_A for recipe in recipes.values()):
+        raise UsageError(f"{model} has no LoRA weights to merge", "use it as it is")
+    partial = out.with_name(f".{out.name}.partial")
+    try:
+        shutil.rmtree(partial, ignore_errors=True)
+        partial.mkdir(parents=True)
+        tensors = _tensors(checked, dtype, on_bytes)
+        count, size = _write_shards(partial, tensors, shard_bytes)
+        write_description(partial, checked)
+        for file in partial.glob("*.safetensors"):
+            shutil.copymode(partial / "config.json", file)  # the library makes it the owner's alone
+        partial.rename(out)
+    except OSError as error:
+        shutil.rmtree(partial, ignore_errors=True)
+        raise UsageError(
+            f"cannot write {out}: {error.strerror or error}", "name another folder, or free some space"
+        ) from None
+    return Merged(out, checked.alpha, count, size)
+
+
+def _tensors(
+    checked: Checked, dtype: str, on_bytes: Callable[[int, int], None]
+) -> Iterator[tuple[str, torch.Tensor]]:
+    """Yield name and value of everything that is to be written."""
+    recipes = {**checked.prepared.recipes, **_unused(checked)}
+    total, done = sum(recipe.bytes for recipe in recipes.values()), 0
+    reader = TensorReader()
+    for name, recipe in sorted(recipes.items(), key=lambda item: reading_order(item[1])):
+        assert recipe.weight is not None, "the layout's plan fills every weight"
+        target = DTYPES.get(dtype, _STORED[recipe.weight.dtype])
+        yield _old_name(name), merged(reader, recipe, checked.alpha).to(target, copy=True).contiguous()
+        done += recipe.bytes
+        on_bytes(done, total)
+
+
+def _unused(checked: Checked) -> dict[str, Recipe]:
+    """What PLLaVA does not run but other tools' LLaVA does: the top of the vision tower."""
+    stored: list[StoredTensor] = list_tensors(checked.base or checked.folder)
+    named = ((canonical(tensor.key), tensor) for tensor in stored)
+    return {
+        name: Recipe(weight=tensor)
+        for (name, role), tensor in named
+        if role == "weight"
+        and name.startswith("model.vision_tower.")
+        and name not in checked.prepared.recipes
+        and tensor.dtype in _STORED
+    }
+
+
+def _write_shards(
+    folder: Path, tensors: Iterator[tuple[str, torch.Tensor]], shard_bytes: int
+) -> tuple[int, int]:
+    """Write weight files of limited size, and their index; returns how many tensors and bytes."""
+    shards: list[list[str]] = []
+    shard: dict[str, torch.Tensor] = {}
+    size = total = 0
+
+    def flush() -> None:
+        save_file(shard, folder / f"shard-{len(shards)}", metadata={"format": "pt"})
+        shards.append(list(shard))
+        shard.clear()
+
+    for name, tensor in tensors:
+        if shard and size + tensor.nbytes > shard_bytes:
+            flush()
+            size = 0
+        shard[name] = tensor
+        size, total = size + tensor.nbytes, total + tensor.nbytes
+    flush()
+    weight_map: dict[str, str] = {}
+    for number, names in enumerate(shards):
+        file = f"model-{number + 1:05d}-of-{len(shards):05d}.safetensors"
+        (folder / f"shard-{number}").rename(folder / file)
+        weight_map |= dict.fromkeys(names, file)
+    index = {"metadata": {"total_size": total}, "weight_map": weight_map}
+    write_whole(folder / "model.safetensors.index.json", json.dumps(index, indent=1))
+    return len(weight_map), total
+
+
+def _old_name(name: str) -> str:
+    return next((old + name.removeprefix(new) for new, old in _OLD_NAMES if name.startswith(new)), name)

@@ -1,0 +1,41 @@
+"""adapter_config.json: what of it is used, and what is refused."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pllava_cli.errors import CheckpointError
+from pllava_cli.model.adapter import AdapterConfig, read_adapter_config
+
+
+def write(folder: Path, **content: Any) -> Path:
+    (folder / "adapter_config.json").write_text(json.dumps({"peft_type": "LORA", "lora_alpha": 8} | content))
+    return folder
+
+
+def test_base_and_alpha_are_read(tmp_path: Path) -> None:
+    assert read_adapter_config(tmp_path) is None
+    found = read_adapter_config(write(tmp_path, base_model_name_or_path="/a/base", rank_pattern={}))
+    assert found == AdapterConfig("/a/base", 8)
+    assert read_adapter_config(write(tmp_path, base_model_name_or_path=None)) == AdapterConfig(None, 8)
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        {"peft_type": "IA3"},
+        {"use_rslora": True},
+        {"use_dora": True},
+        {"alpha_pattern": {"q_proj": 3}},
+        {"rank_pattern": {"q_proj": 3}},
+        {"lora_alpha": "8"},
+        {"lora_alpha": True},
+        {"base_model_name_or_path": 3},
+    ],
+    ids=str,
+)
+def test_what_would_be_merged_wrongly_is_refused(tmp_path: Path, content: dict[str, Any]) -> None:
+    with pytest.raises(CheckpointError, match="adapter_config"):
+        read_adapter_config(write(tmp_path, **content))

@@ -1,0 +1,113 @@
+"""Merging: one plain folder that says the same, appears whole or not at all, and can be trained from."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors import safe_open
+from safetensors.torch import load_file
+
+from benchmarks.random_checkpoint import write
+from pllava_cli import load_model
+from pllava_cli.errors import UsageError
+from pllava_cli.training import merge as module
+from pllava_cli.training import run
+from pllava_cli.training.merge import merge
+from pllava_cli.training.settings import TrainSettings
+from tests.checkpoints import TINY, plain_shapes
+from tests.training.conftest import Heard
+
+EXACT = {"dtype": "fp32", "quantize": "none", "device": "cpu"}
+
+
+@pytest.fixture(scope="module")
+def released(tmp_path_factory: pytest.TempPathFactory, one_thread: None) -> Path:
+    return write(tmp_path_factory.mktemp("merge") / "released", TINY, seed=1, shard_bytes=100_000)
+
+
+def logits(folder: Path, alpha: float | None = None) -> torch.Tensor:
+    model, _ = load_model(folder, alpha=alpha, **EXACT)
+    ids = torch.tensor([[1, *[model.config.image_token_id] * 16, 260, 270, 280]])
+    pixels = torch.randn(4, 3, 28, 28, generator=torch.Generator().manual_seed(0))
+    with torch.inference_mode():
+        found: torch.Tensor = model(input_ids=ids, pixel_values=pixels).logits
+    return found
+
+
+def test_a_released_checkpoint_says_the_same_merged(released: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    done = merge(str(released), out, alpha=6.0, dtype="fp32", shard_bytes=150_000)
+    assert torch.equal(logits(out), logits(released, alpha=6.0))
+    assert not torch.equal(logits(out), logits(released, alpha=4.0))
+    assert done.alpha == 6.0
+    shards = sorted(out.glob("*.safetensors"))
+    assert len(shards) > 1
+    assert shards[0].name == f"model-00001-of-{len(shards):05d}.safetensors"
+    assert {each.name for each in out.iterdir()} - {each.name for each in shards} == {
+        "model.safetensors.index.json",
+        "config.json",
+        "generation_config.json",
+        "preprocessor_config.json",
+        "tokenizer.json",
+    }
+    assert sum(file.stat().st_size for file in shards) >= done.bytes
+
+
+def test_every_tensor_of_a_plain_llava_is_there_by_its_own_name(released: Path, tmp_path: Path) -> None:
+    """The top of the vision tower too, which only other tools run; in the precision it had."""
+    merge(str(released), tmp_path / "out")
+    found = {}
+    for file in (tmp_path / "out").glob("*.safetensors"):
+        found |= load_file(file)
+    assert {name: tuple(value.shape) for name, value in found.items()} == dict(plain_shapes(TINY))
+    assert {value.dtype for value in found.values()} == {torch.bfloat16}
+
+
+def test_an_adapter_is_merged_and_trained_from(
+    quick: Callable[..., TrainSettings], tmp_path: Path, heard: Heard
+) -> None:
+    settings = quick(num_frames=2, pooling_shape=(2, 2, 2), out=tmp_path / "adapter")
+    run.train(settings, heard)
+    out = tmp_path / "merged"
+    merge(str(settings.out), out)
+    config = json.loads((out / "config.json").read_text())
+    assert (config["num_frames"], config["pooling_shape"]) == (2, [2, 2, 2])
+    ours, _ = load_model(settings.out, **EXACT)
+    theirs, _ = load_model(out, **EXACT)
+    for (name, one), (_, other) in zip(ours.named_parameters(), theirs.named_parameters(), strict=True):
+        assert torch.equal(one, other), name
+    run.train(quick(model=str(out), steps=1), heard)
+
+
+def test_what_cannot_be_merged(base: Path, released: Path, tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="no LoRA"):
+        merge(str(base), tmp_path / "out")
+    with pytest.raises(UsageError, match="already there"):
+        merge(str(released), tmp_path)
+    (tmp_path / "file").write_text("")
+    with pytest.raises(UsageError, match="cannot write"):
+        merge(str(released), tmp_path / "file" / "out")
+
+
+def test_a_merge_broken_off_leaves_nothing_that_looks_whole(
+    released: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def break_off(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(module, "write_description", break_off)
+        merge(str(released), tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+    merge(str(released), tmp_path / "out")
+    assert [each.name for each in tmp_path.iterdir()] == ["out"]
+
+
+def test_weights_may_be_read_by_whoever_may_read_the_rest(released: Path, tmp_path: Path) -> None:
+    merge(str(released), tmp_path / "out")
+    modes = {file.stat().st_mode for file in (tmp_path / "out").iterdir()}
+    assert len(modes) == 1
+    with safe_open(next((tmp_path / "out").glob("*.safetensors")), "pt") as file:
+        assert file.metadata()["format"] == "pt"
