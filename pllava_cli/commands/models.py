@@ -7,7 +7,8 @@ from typing import Annotated, Any
 import typer
 
 from pllava_cli import registry, settings
-from pllava_cli.commands.options import MergeFlags, OutputFlags, complete_models, takes
+from pllava_cli.commands.making import MergeFlags
+from pllava_cli.commands.options import OutputFlags, complete_models, takes
 from pllava_cli.errors import CheckpointError, ExitStatus, UsageError
 from pllava_cli.terminal import Terminal
 

@@ -17,8 +17,8 @@ from pllava_cli import registry, settings
 from pllava_cli.errors import PllavaError
 from pllava_cli.terminal import Terminal
 
-_CHECKPOINT, _FRAMES, _TEXT, _RUN = "Checkpoint", "Frames", "Text", "Running"
-_DATA, _LORA, _TRAINING, _RESULT = "Data", "LoRA", "Training", "Result"
+CHECKPOINT, FRAMES, TEXT, RUN = "Checkpoint", "Frames", "Text", "Running"
+"""Headings that the flags stand under in a command's help."""
 
 
 def complete_models(incomplete: str) -> list[tuple[str, str]]:
@@ -69,7 +69,7 @@ class RunFlags(OutputFlags):
             "-m",
             "--model",
             metavar="NAME|PATH",
-            rich_help_panel=_CHECKPOINT,
+            rich_help_panel=CHECKPOINT,
             autocompletion=complete_models,
             help="Checkpoint: a name of `pllava models list`, or a directory.",
         ),
@@ -78,7 +78,7 @@ class RunFlags(OutputFlags):
         str | None,
         Option(
             metavar="NAME|PATH",
-            rich_help_panel=_CHECKPOINT,
+            rich_help_panel=CHECKPOINT,
             autocompletion=complete_models,
             help="For a directory that holds only an adapter: the checkpoint it was trained from.",
         ),
@@ -87,7 +87,7 @@ class RunFlags(OutputFlags):
         str | None,
         Option(
             metavar="X",
-            rich_help_panel=_CHECKPOINT,
+            rich_help_panel=CHECKPOINT,
             help="Weight of the LoRA: 0 is the image model, higher is more of the video training.",
         ),
     ] = None
@@ -95,59 +95,59 @@ class RunFlags(OutputFlags):
         str | None,
         Option(
             metavar="NAME",
-            rich_help_panel=_FRAMES,
+            rich_help_panel=FRAMES,
             autocompletion=complete_presets,
             help="Frames and pooling shape for a purpose: standard, or fast with 4 frames.",
         ),
     ] = None
     frames: Annotated[
-        str | None, Option(metavar="N", rich_help_panel=_FRAMES, help="Frames to look at, evenly spaced.")
+        str | None, Option(metavar="N", rich_help_panel=FRAMES, help="Frames to look at, evenly spaced.")
     ] = None
     pooling_shape: Annotated[
         str | None,
         Option(
             metavar="T,H,W",
-            rich_help_panel=_FRAMES,
+            rich_help_panel=FRAMES,
             help="Frames, rows and columns of visual tokens that remain after pooling; none: all of them.",
         ),
     ] = None
     start: Annotated[
         str | None,
-        Option(metavar="TIME", rich_help_panel=_FRAMES, help="Look from here on: seconds or [HH:]MM:SS."),
+        Option(metavar="TIME", rich_help_panel=FRAMES, help="Look from here on: seconds or [HH:]MM:SS."),
     ] = None
     end: Annotated[
         str | None,
-        Option(metavar="TIME", rich_help_panel=_FRAMES, help="Look up to here: seconds or [HH:]MM:SS."),
+        Option(metavar="TIME", rich_help_panel=FRAMES, help="Look up to here: seconds or [HH:]MM:SS."),
     ] = None
     system: Annotated[
-        str | None, Option(metavar="TEXT", rich_help_panel=_TEXT, help="System text; '' for none.")
+        str | None, Option(metavar="TEXT", rich_help_panel=TEXT, help="System text; '' for none.")
     ] = None
     system_file: Annotated[
-        str | None, Option(metavar="FILE", rich_help_panel=_TEXT, help="Read the system text from a file.")
+        str | None, Option(metavar="FILE", rich_help_panel=TEXT, help="Read the system text from a file.")
     ] = None
     max_new_tokens: Annotated[
-        str | None, Option(metavar="N", rich_help_panel=_TEXT, help="Longest answer, in tokens.")
+        str | None, Option(metavar="N", rich_help_panel=TEXT, help="Longest answer, in tokens.")
     ] = None
     temperature: Annotated[
         str | None,
         Option(
             metavar="X",
-            rich_help_panel=_TEXT,
+            rich_help_panel=TEXT,
             help="0 takes the likeliest token each time; higher draws more freely.",
         ),
     ] = None
     top_p: Annotated[
         str | None,
-        Option(metavar="P", rich_help_panel=_TEXT, help="Draw among the likeliest tokens of this total."),
+        Option(metavar="P", rich_help_panel=TEXT, help="Draw among the likeliest tokens of this total."),
     ] = None
     seed: Annotated[
-        str | None, Option(metavar="N", rich_help_panel=_TEXT, help="Make drawn answers repeatable.")
+        str | None, Option(metavar="N", rich_help_panel=TEXT, help="Make drawn answers repeatable.")
     ] = None
     device: Annotated[
         str | None,
         Option(
             metavar="NAME",
-            rich_help_panel=_RUN,
+            rich_help_panel=RUN,
             autocompletion=complete_from("auto", "cpu", "cuda"),
             help="auto, cpu, cuda or cuda:N.",
         ),
@@ -156,7 +156,7 @@ class RunFlags(OutputFlags):
         str | None,
         Option(
             metavar="NAME",
-            rich_help_panel=_RUN,
+            rich_help_panel=RUN,
             autocompletion=complete_from(*settings.DTYPES),
             help="Precision: " + ", ".join(settings.DTYPES) + ".",
         ),
@@ -165,20 +165,18 @@ class RunFlags(OutputFlags):
         str | None,
         Option(
             metavar="NAME",
-            rich_help_panel=_RUN,
+            rich_help_panel=RUN,
             autocompletion=complete_from(*settings.QUANTIZATIONS),
             help="Quantisation of the language model: " + ", ".join(settings.QUANTIZATIONS) + ".",
         ),
     ] = None
     decode_timeout: Annotated[
         str | None,
-        Option(
-            metavar="SECONDS", rich_help_panel=_RUN, help="Give up a decoder without progress after this."
-        ),
+        Option(metavar="SECONDS", rich_help_panel=RUN, help="Give up a decoder without progress after this."),
     ] = None
     offline: Annotated[
         bool | None,
-        Option("--offline/--no-offline", rich_help_panel=_RUN, help="Make no request to any network."),
+        Option("--offline/--no-offline", rich_help_panel=RUN, help="Make no request to any network."),
     ] = None
 
 
@@ -189,252 +187,11 @@ class CaptionFlags(RunFlags):
     prompt: Annotated[
         str | None,
         Option(
-            "-p", "--prompt", metavar="TEXT", rich_help_panel=_TEXT, help="Instruction in place of our own."
+            "-p", "--prompt", metavar="TEXT", rich_help_panel=TEXT, help="Instruction in place of our own."
         ),
     ] = None
     prompt_file: Annotated[
-        str | None, Option(metavar="FILE", rich_help_panel=_TEXT, help="Read the instruction from a file.")
-    ] = None
-
-
-@dataclass(frozen=True)
-class MergeFlags(OutputFlags):
-    """What `models merge` understands. None: not said."""
-
-    out: Annotated[str | None, Option("-o", "--out", metavar="FOLDER", help="The folder to write.")] = None
-    alpha: Annotated[
-        str | None, Option(metavar="X", help="Weight of the LoRA; the checkpoint's own if not given.")
-    ] = None
-    base: Annotated[
-        str | None,
-        Option(
-            metavar="NAME|PATH",
-            autocompletion=complete_models,
-            help="For an adapter: its base, if it is not where the adapter says.",
-        ),
-    ] = None
-    dtype: Annotated[
-        str | None,
-        Option(
-            metavar="NAME",
-            autocompletion=complete_from(*settings.DTYPES),
-            help="Precision of what is written; auto: as it is stored now.",
-        ),
-    ] = None
-    offline: Annotated[
-        bool | None, Option("--offline/--no-offline", help="Make no request to any network.")
-    ] = None
-
-
-@dataclass(frozen=True)
-class TrainFlags(OutputFlags):
-    """What `train` understands. None: not said."""
-
-    out: Annotated[
-        str | None,
-        Option("-o", "--out", metavar="FOLDER", rich_help_panel=_RESULT, help="Where the result goes."),
-    ] = None
-    model: Annotated[
-        str | None,
-        Option(
-            "-m",
-            "--model",
-            metavar="NAME|PATH",
-            rich_help_panel=_CHECKPOINT,
-            autocompletion=complete_models,
-            help="The base to train from: an image model, or one merged by `pllava models merge`.",
-        ),
-    ] = None
-    frames: Annotated[
-        str | None,
-        Option(metavar="N", rich_help_panel=_FRAMES, help="Frames of a clip, evenly spaced."),
-    ] = None
-    pooling_shape: Annotated[
-        str | None,
-        Option(
-            metavar="T,H,W",
-            rich_help_panel=_FRAMES,
-            help="Visual tokens of a clip after pooling; none: all of them.",
-        ),
-    ] = None
-    system: Annotated[
-        str | None,
-        Option(
-            metavar="TEXT",
-            rich_help_panel=_TEXT,
-            help="System text of conversations that give none; '' for none.",
-        ),
-    ] = None
-    rank: Annotated[
-        str | None,
-        Option(metavar="N", rich_help_panel=_LORA, help="Rank of LoRA (128)."),
-    ] = None
-    alpha: Annotated[
-        str | None,
-        Option(
-            metavar="X", rich_help_panel=_LORA, help="Strength of LoRA: its update counts alpha / rank (32)."
-        ),
-    ] = None
-    dropout: Annotated[
-        str | None,
-        Option(metavar="X", rich_help_panel=_LORA, help="Dropout on the input of LoRA (0.05)."),
-    ] = None
-    targets: Annotated[
-        str | None,
-        Option(
-            metavar="NAMES",
-            rich_help_panel=_LORA,
-            help="Layers that get LoRA, with commas between; all: every linear one (q_proj,v_proj).",
-        ),
-    ] = None
-    epochs: Annotated[
-        str | None,
-        Option(metavar="X", rich_help_panel=_TRAINING, help="Passes over the data (3)."),
-    ] = None
-    steps: Annotated[
-        str | None,
-        Option(metavar="N", rich_help_panel=_TRAINING, help="Updates of the weights, in place of epochs."),
-    ] = None
-    batch_size: Annotated[
-        str | None,
-        Option(metavar="N", rich_help_panel=_TRAINING, help="Conversations of one pass (1)."),
-    ] = None
-    gradient_accumulation: Annotated[
-        str | None,
-        Option(metavar="N", rich_help_panel=_TRAINING, help="Passes of one update (16)."),
-    ] = None
-    learning_rate: Annotated[
-        str | None,
-        Option(
-            metavar="X",
-            rich_help_panel=_TRAINING,
-            help="Highest learning rate (2e-5); a cosine leads down from it.",
-        ),
-    ] = None
-    warmup: Annotated[
-        str | None,
-        Option(
-            metavar="X",
-            rich_help_panel=_TRAINING,
-            help="Share of the steps in which the learning rate rises (0.2).",
-        ),
-    ] = None
-    weight_decay: Annotated[
-        str | None,
-        Option(metavar="X", rich_help_panel=_TRAINING, help="Weight decay of AdamW (0.02)."),
-    ] = None
-    max_grad_norm: Annotated[
-        str | None,
-        Option(
-            metavar="X", rich_help_panel=_TRAINING, help="Scale gradients down to this norm; 0: never (0)."
-        ),
-    ] = None
-    seed: Annotated[
-        str | None,
-        Option(
-            metavar="N",
-            rich_help_panel=_TRAINING,
-            help="Seed of the order, of dropout and of LoRA's first values (0).",
-        ),
-    ] = None
-    validation: Annotated[
-        str | None,
-        Option(metavar="FILE", rich_help_panel=_DATA, help="Data to tell the loss on now and then."),
-    ] = None
-    skip_bad: Annotated[
-        bool,
-        Option(
-            "--skip-bad",
-            rich_help_panel=_DATA,
-            help="Leave bad lines out, and list them in OUT/skipped.jsonl.",
-        ),
-    ] = False
-    check_only: Annotated[
-        bool,
-        Option("--check-only", rich_help_panel=_DATA, help="Look at the data and train nothing."),
-    ] = False
-    cache_gb: Annotated[
-        str | None,
-        Option(
-            metavar="GB",
-            rich_help_panel=_DATA,
-            help="Disk that decoded clips may take in OUT while it trains (16).",
-        ),
-    ] = None
-    workers: Annotated[
-        str | None,
-        Option(
-            metavar="N",
-            rich_help_panel=_DATA,
-            help="Processes that prepare batches; 0: the training process itself.",
-        ),
-    ] = None
-    decode_timeout: Annotated[
-        str | None,
-        Option(
-            metavar="SECONDS", rich_help_panel=_DATA, help="Give up a decoder without progress after this."
-        ),
-    ] = None
-    save_every: Annotated[
-        str | None,
-        Option(metavar="N", rich_help_panel=_RESULT, help="Steps between checkpoints (200)."),
-    ] = None
-    keep_checkpoints: Annotated[
-        str | None,
-        Option(metavar="N", rich_help_panel=_RESULT, help="Checkpoints to keep until the end (2)."),
-    ] = None
-    log_every: Annotated[
-        str | None,
-        Option(metavar="N", rich_help_panel=_RESULT, help="Steps between lines of OUT/log.jsonl (10)."),
-    ] = None
-    eval_every: Annotated[
-        str | None,
-        Option(
-            metavar="N", rich_help_panel=_RESULT, help="Steps between looks at the validation data (200)."
-        ),
-    ] = None
-    resume: Annotated[
-        bool | None,
-        Option(
-            "--resume/--no-resume",
-            rich_help_panel=_RESULT,
-            help="Go on with an unfinished run in OUT, or throw it away.",
-        ),
-    ] = None
-    device: Annotated[
-        str | None,
-        Option(
-            metavar="NAME",
-            rich_help_panel=_RUN,
-            autocompletion=complete_from("auto", "cpu", "cuda"),
-            help="auto, cpu or cuda.",
-        ),
-    ] = None
-    dtype: Annotated[
-        str | None,
-        Option(
-            metavar="NAME",
-            rich_help_panel=_RUN,
-            autocompletion=complete_from(*settings.DTYPES),
-            help="Precision of what is frozen and of the arithmetic; what is trained is kept in fp32.",
-        ),
-    ] = None
-    quantize: Annotated[
-        str | None,
-        Option(
-            metavar="NAME",
-            rich_help_panel=_RUN,
-            autocompletion=complete_from(*settings.QUANTIZATIONS),
-            help="Quantisation of the frozen language model: " + ", ".join(settings.QUANTIZATIONS) + ".",
-        ),
-    ] = None
-    gradient_checkpointing: Annotated[
-        bool | None,
-        Option(
-            "--gradient-checkpointing/--no-gradient-checkpointing",
-            rich_help_panel=_RUN,
-            help="Recompute activations rather than keep them: less memory, more time.",
-        ),
+        str | None, Option(metavar="FILE", rich_help_panel=TEXT, help="Read the instruction from a file.")
     ] = None
 
 

@@ -14,7 +14,8 @@ import typer
 
 from pllava_cli import configfile as cf
 from pllava_cli import registry, settings
-from pllava_cli.commands.options import TrainFlags, said, takes
+from pllava_cli.commands.making import TrainFlags
+from pllava_cli.commands.options import said, takes
 from pllava_cli.errors import ExitStatus, UsageError
 from pllava_cli.prompts import SYSTEM
 from pllava_cli.terminal import Terminal
