@@ -58,6 +58,8 @@ class Checkpoint:
     ignore: tuple[str, ...] = ()
     """Patterns of files in the repository that are not needed."""
     aliases: tuple[str, ...] = ()
+    notice: str = ""
+    """What a user should know before trusting its answers; told whenever it is used."""
     source: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
     """Where a figure comes from, by field."""
     origin: str = ""
@@ -143,6 +145,7 @@ _CHECKPOINT_SCHEMA: dict[str, cf.Check] = {
     "memory_gb": _table,
     "ignore": cf.texts,
     "aliases": cf.texts,
+    "notice": cf.text,
     "source": _table,
 }
 
@@ -180,8 +183,11 @@ def _read(files: tuple[tuple[Path, tuple[int, int] | None], ...]) -> tuple[dict[
     for path in (path for path, _ in files):
         for name, entry in _merge_file(merged, path).items():
             origins.setdefault(name, []).append(str(path))
-            if "path" in entry:  # relative to the file that says it
-                entry["path"] = path.parent / cf.expand(Path(entry["path"]))
+            if "path" in entry:
+                # Relative to the file that says it; what comes with the tool lies in the package,
+                # which the tool's own file is in or beside.
+                folder = Path(__file__).parent if path == files[0][0] else path.parent
+                entry["path"] = folder / cf.expand(Path(entry["path"]))
     defaults = dict(merged["defaults"])
     checkpoints = {
         name: _checkpoint(name, entry, " and ".join(origins[name]), defaults["alpha"])

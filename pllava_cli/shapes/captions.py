@@ -1,6 +1,6 @@
 """What a scene shows, in words: captions worded in many ways, and the same facts read back from text.
 
-Things are told from left to right as they stand when the clip begins, or in order of time where one
+Things are told as a page is read, by where they stand when the clip begins, or in order of time where one
 thing happens after another. `tell` and `read` are inverse to each other: what a caption says can be
 compared with the truth as facts, however it is worded.
 """
@@ -84,14 +84,20 @@ def happening(scene: Scene, action: Action) -> Happening:
 
 
 def telling_order(scene: Scene) -> list[int]:
-    """The order in which a caption tells the things: by time if staged, else from left to right."""
+    """The order in which a caption tells the things: by time if staged, else as a page is read."""
 
-    def key(index: int) -> tuple[float, float]:
+    def key(index: int) -> tuple[int, tuple[int, float]]:
         thing = scene.things[index]
-        begins = min((a.start for a in thing.actions if a.kind != "still"), default=2.0)
-        return (0.0 if begins < 0.5 else begins if begins > 1 else 1.0) if scene.staged else 0.0, thing.x
+        begins = min((a.start for a in thing.actions if a.kind != "still"), default=1.0)
+        turn = 2 if begins >= 1.0 else int(begins >= 0.5)
+        return turn if scene.staged else 0, reading_place(thing.x, thing.y)
 
     return sorted(range(len(scene.things)), key=key)
+
+
+def reading_place(x: float, y: float) -> tuple[int, float]:
+    """What comes first when a picture is read like a page, in four lines from left to right."""
+    return min(int(y * 4), 3), x
 
 
 def tell(scene: Scene, rng: Random) -> str:

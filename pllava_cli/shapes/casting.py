@@ -6,6 +6,7 @@ Python's own generator is used, whose numbers are the same on every machine and 
 import math
 from collections.abc import Callable
 from dataclasses import replace
+from itertools import pairwise
 from random import Random
 
 from pllava_cli.shapes.scene import (
@@ -63,7 +64,7 @@ def cast(seed: int, count: int | None = None) -> Scene:
     """
     rng = Random(f"scene {seed}")
     count = count or rng.choices(list(_COUNTS), list(_COUNTS.values()))[0]
-    plot = _plot(rng, count)
+    _plot(rng, count)  # of no use, but a draw: without it every seed would give another scene
     while True:
         plot = _plot(rng, count)
         for _ in range(60):
@@ -171,7 +172,7 @@ def _gone(rng: Random, times: int, start: float, end: float) -> tuple[float, ...
     inner = [moment for moment in SAMPLED if start + BLINK <= moment <= end - BLINK]
     while True:
         chosen = sorted(rng.sample(inner, times))
-        if all(after - before > 1.5 * BLINK for before, after in zip(chosen, chosen[1:], strict=False)):
+        if all(after - before > 1.5 * BLINK for before, after in pairwise(chosen)):
             return tuple(moment + rng.uniform(-0.02, 0.02) for moment in chosen)
 
 
@@ -179,10 +180,7 @@ def _pair(rng: Random, things: list[Thing], kind: Kind) -> tuple[Thing, ...]:
     """The first two swap or collide, the others do something by themselves, mostly nothing."""
     one, other = things[:2]
     start, end = rng.uniform(0, 0.1), rng.uniform(0.88, 1.0)
-    if kind == "swap":
-        meetings = (other.x, other.y), (one.x, one.y)
-    else:
-        meetings = _touching(one, other)
+    meetings = ((other.x, other.y), (one.x, one.y)) if kind == "swap" else _touching(one, other)
     pair = [
         replace(thing, actions=(Action(kind, start, end, partner=1 - index, to=meetings[index]),))
         for index, thing in enumerate((one, other))
@@ -220,7 +218,7 @@ def _two_actions(rng: Random, thing: Thing) -> tuple[Action, Action]:
         second = _action(rng, thing, _kind(rng, still=False), *SECOND)
         both = first.kind, second.kind
         seen = "disappear" not in both[:1] and "appear" not in both[1:]
-        if both[0] != both[1] and seen and "still" not in both and not set(both) == {"grow", "shrink"}:
+        if both[0] != both[1] and seen and "still" not in both and set(both) != {"grow", "shrink"}:
             return first, second
 
 
