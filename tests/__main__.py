@@ -8,7 +8,7 @@ ROOT = Path(__file__).parents[1]
 CHECKS = (
     ("ruff", "check", "."),
     ("ruff", "format", "--check", "."),
-    ("mypy",),
+    ("mypy", "-p", "pllava_cli", "-p", "recipes"),
     ("pytest", *sys.argv[1:]),
 )
 

@@ -1,0 +1,1 @@
+"""How checkpoints that are to come with the project are made."""

@@ -1,0 +1,1 @@
+"""A small checkpoint from nothing but the world of shapes. In the making: it does not caption well yet."""
