@@ -26,7 +26,7 @@ from recipes.tiny.tokens import special_ids, train_tokenizer
 from recipes.tiny.tower import train_tower
 from recipes.tiny.videos import TRAINING, VALIDATION, write_videos
 
-TOWER_STEPS, LANGUAGE_STEPS, ALIGNMENT_STEPS, VIDEO_STEPS = 2000, 300, 500, 1300
+TOWER_STEPS, LANGUAGE_STEPS, ALIGNMENT_STEPS, VIDEO_STEPS = 2000, 350, 1400, 6000
 CLIPS, VALIDATION_CLIPS = 12_000, 200
 
 
@@ -90,8 +90,8 @@ def training_command(out: Path) -> list[str]:
         *("--validation", str(out / "validation" / "train.jsonl")),
         *("--rank", str(LORA_RANK), "--alpha", str(LORA_RANK), "--dropout", "0", "--targets", "all"),
         *("--steps", str(VIDEO_STEPS), "--batch-size", "24", "--gradient-accumulation", "1"),
-        *("--learning-rate", "1.5e-3", "--warmup", "0.03", "--max-grad-norm", "1"),
-        *("--save-every", "400", "--eval-every", "400", "--log-every", "20"),
+        *("--learning-rate", "1e-3", "--warmup", "0.03", "--max-grad-norm", "1"),
+        *("--save-every", "200", "--eval-every", "400", "--log-every", "20"),
     ]
 
 

@@ -14,4 +14,4 @@ from tests.shapes.scenes import scene
 def tokenizer(one_thread: None) -> Iterator[Tokenizer]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("TOKENIZERS_PARALLELISM", "false")  # one core is enough for so little text
-        yield train_tokenizer(corpus(map(scene, range(30))), 600)
+        yield train_tokenizer(corpus(map(scene, range(150))), 1000)
