@@ -125,6 +125,8 @@ def _settings(flags: TrainFlags, data: list[str]) -> "TrainSettings":
         raise UsageError("no base is named", "name the checkpoint to train from with --model")
     if flags.out is None and not flags.check_only:
         raise UsageError("no folder is named for the result", "name one with -o")
+    if (shared.seed or 0) >= 1 << 32:
+        raise UsageError(f"--seed: training takes none of {shared.seed}", "give one below 4294967296")
     recipe = _read(flags, _RECIPE)
     if "steps" in recipe and "epochs" in recipe:
         raise UsageError("--steps and --epochs both say how long to train", "give one of them")

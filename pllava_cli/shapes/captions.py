@@ -105,7 +105,8 @@ def tell(scene: Scene, rng: Random) -> str:
     style = _Style(rng)
     sentences, told = [], set[int]()
     order = telling_order(scene)
-    one_after_another = scene.staged and all(len(thing.actions) == 1 for thing in scene.things)
+    happens = [sum(action.kind != "still" for action in thing.actions) for thing in scene.things]
+    one_after_another = scene.staged and max(happens) == 1 and sum(happens) == 2
     for place, index in enumerate(order):
         if index in told:
             continue

@@ -82,6 +82,7 @@ class ClipStore:
     def __init__(self, folder: Path | None, look: Look, limit_bytes: int) -> None:
         self.look = look
         self._folder = folder
+        self._keys: dict[ClipRef, str] = {}
         self._kept: dict[str, _Kept] = {}
         self._lock = threading.Lock()
         self._picture_bytes = int(np.prod(look.picture_shape))
@@ -139,7 +140,7 @@ class ClipStore:
         Raises:
             PllavaError: It can no longer be decoded.
         """
-        kept = self._kept.get(_key(clip)) if self._kept else None
+        kept = self._kept_of(clip)
         if kept is not None:
             return self.look.fill(self._mapped()[kept.first : kept.first + kept.count])
         if self._decoder is None:
@@ -148,7 +149,17 @@ class ClipStore:
 
     def keeps(self, clips: Iterable[ClipRef]) -> bool:
         """Whether all of the clips are kept decoded."""
-        return all(_key(clip) in self._kept for clip in clips)
+        return all(self._kept_of(clip) for clip in clips)
+
+    def _kept_of(self, clip: ClipRef) -> _Kept | None:
+        """Where a clip's pictures lie, by what the file was when looked at: they outlive it."""
+        key = self._keys.get(clip)
+        if key is None:
+            try:
+                key = _key(clip)
+            except OSError:
+                return None
+        return self._kept.get(key)
 
     def close(self) -> None:
         """End the decoder."""
@@ -165,6 +176,7 @@ class ClipStore:
             key = _key(clip)
         except OSError:
             key = ""  # which the decoder will say better
+        self._keys[clip] = key
         if key and key in self._kept:
             return
         pictures = self.look.at(clip, decoder)
@@ -174,9 +186,14 @@ class ClipStore:
                 return
             self._used += len(pictures)
         content = pictures.tobytes()
-        with (self._folder / PICTURES_FILE).open("r+b") as file:
-            file.seek(first * self._picture_bytes)
-            file.write(content)
+        try:
+            with (self._folder / PICTURES_FILE).open("r+b") as file:
+                file.seek(first * self._picture_bytes)
+                file.write(content)
+        except OSError:  # no space: what is not kept is decoded again
+            with self._lock:
+                self._limit = 0
+            return
         kept = _Kept(first, len(pictures), zlib.crc32(content))
         with self._lock, (self._folder / INDEX_FILE).open("a", encoding="utf-8") as index:
             index.write(json.dumps({"clip": key, **asdict(kept)}) + "\n")

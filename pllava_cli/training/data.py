@@ -102,11 +102,22 @@ def read(files: tuple[Path, ...], system: str) -> Lines:
     return lines
 
 
+def check_regular(file: Path) -> None:
+    """Refuse what cannot be read twice, or never ends.
+
+    Raises:
+        UsageError: It is a directory, a pipe or a device.
+    """
+    if file.is_dir():
+        raise UsageError(f"{file} is a directory", "name .jsonl or .json files")
+    if file.exists() and not file.is_file():
+        raise UsageError(f"{file} is no regular file", "write the data to a file: it is read more than once")
+
+
 def _objects(file: Path) -> Iterator[tuple[int, Any]]:
     """Yield the number of each line or item, and its object or the reason why there is none."""
     try:
-        if file.is_dir():
-            raise UsageError(f"{file} is a directory", "name .jsonl or .json files")
+        check_regular(file)
         if file.suffix.lower() == ".json":
             yield from enumerate(_list(file), 1)
             return

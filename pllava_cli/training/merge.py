@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
+from safetensors import SafetensorError
 from safetensors.torch import save_file
 
 from pllava_cli.errors import UsageError
@@ -87,11 +88,11 @@ def merge(
         for file in partial.glob("*.safetensors"):
             shutil.copymode(partial / "config.json", file)  # the library makes it the owner's alone
         partial.rename(out)
-    except OSError as error:
+    except (OSError, SafetensorError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise UsageError(f"cannot write {out}: {reason}", "name another folder, or free some space") from None
+    finally:  # there only if something, an interruption perhaps, came between
         shutil.rmtree(partial, ignore_errors=True)
-        raise UsageError(
-            f"cannot write {out}: {error.strerror or error}", "name another folder, or free some space"
-        ) from None
     return Merged(out, checked.alpha, count, size)
 
 

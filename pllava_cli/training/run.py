@@ -18,6 +18,7 @@ from pllava_cli.model.device import RuntimePlan
 from pllava_cli.model.layout import canonical
 from pllava_cli.model.tensors import list_tensors
 from pllava_cli.training.callbacks import Log, Sealing, Stop
+from pllava_cli.training.data import check_regular
 from pllava_cli.training.dataset import Collator, Examples
 from pllava_cli.training.examples import Gathered, gather
 from pllava_cli.training.lora import add_lora, resolved_targets, trainable
@@ -216,6 +217,7 @@ def _recorded(settings: TrainSettings, base: Checked) -> dict[str, Any]:
 
 
 def _digest(file: Path) -> str:
+    check_regular(file)
     try:
         with file.open("rb") as stream:
             return hashlib.file_digest(stream, "sha256").hexdigest()

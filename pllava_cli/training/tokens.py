@@ -74,7 +74,7 @@ class Tokenization:
             ids += [*prompt, *answer]
             answered += [False] * len(prompt) + self._spoken(answer)
             written = after
-        self._check(ids)
+            self._check(ids)  # turn by turn: what is far too long is not worked through
         return Tokens(np.array(ids, np.int32), np.array(answered, np.bool_))
 
     def _behind(self, written: str, text: str) -> list[int]:

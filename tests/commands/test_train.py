@@ -95,6 +95,7 @@ def test_check_only(run: Run, base: Path, tmp_path: Path) -> None:
         (("--model", "BASE", "-o", "out", "--learning-rate", "nan"), "--learning-rate"),
         (("--model", "BASE", "-o", "out", "--steps", "3", "--epochs", "2"), "--steps and --epochs"),
         (("--model", "BASE", "-o", "out", "--targets", ","), "--targets"),
+        (("--model", "BASE", "-o", "out", "--seed", "4294967296"), "--seed"),
         (("--model", "BASE", "-o", "out", "--pooling-shape", "4"), "--pooling-shape"),
         (("--model", "BASE", "-o", "out", "--device", "cuda:7"), "cuda:7"),
         (("--model", "BASE", "-o", "out", "--validation", "gone.jsonl"), "gone.jsonl"),

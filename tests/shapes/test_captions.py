@@ -63,6 +63,11 @@ def test_things_are_told_from_left_to_right() -> None:
     assert caption.index("red circle") < caption.index("blue star")
 
 
+def test_first_and_then_are_said_only_where_two_things_happen() -> None:
+    for seed in (279, 847, 1306):  # staged, but only one thing does anything
+        assert "First" not in tell(cast(seed), Random(seed))
+
+
 def test_a_wrong_caption_differs_in_what_is_wrong() -> None:
     said = "On a white background, a small red circle moves right. A large blue star blinks twice."
     right, wrong = facts(a_scene(RED, BLUE)), read(said)

@@ -104,6 +104,28 @@ def test_a_clip_that_has_changed_is_decoded_again(look: Look, clips: Path, tmp_p
     other.close()
 
 
+def test_what_is_kept_outlives_its_file(look: Look, clips: Path, tmp_path: Path) -> None:
+    copy = tmp_path / "copy.mp4"
+    shutil.copy(clips / "0.mp4", copy)
+    ref = ClipRef(copy)
+    store = ClipStore(tmp_path / "kept", look, MANY)
+    assert check(store, ref) == {}
+    before = store.pictures(ref).copy()
+    copy.unlink()
+    assert store.keeps([ref]) and np.array_equal(store.pictures(ref), before)
+
+
+def test_without_room_nothing_is_kept_and_nothing_lost(
+    look: Look, clips: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = ClipStore(tmp_path / "kept", look, MANY)
+    monkeypatch.setattr(module, "PICTURES_FILE", "gone/pictures")  # cannot be opened for writing
+    ref = ClipRef(clips / "0.mp4")
+    assert check(store, ref) == {} and not store.keeps([ref])
+    assert store.pictures(ref).shape == (4, 28, 28, 3)
+    store.close()
+
+
 def test_another_look_begins_anew(look: Look, clips: Path, tmp_path: Path) -> None:
     check(ClipStore(tmp_path, look, MANY), ClipRef(clips / "0.mp4"))
     store = ClipStore(tmp_path, Look(2, look.preprocess, 60.0), MANY)

@@ -1,6 +1,7 @@
 """Lines of data: what is read of the good ones, and what is said of the bad ones."""
 
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -124,3 +125,10 @@ def test_files_that_cannot_be_read(tmp_path: Path) -> None:
     for file in (tmp_path / "missing.jsonl", tmp_path, wrong):
         with pytest.raises(UsageError, match=file.name):
             data.read((file,), "")
+
+
+def test_a_pipe_is_refused_before_it_is_waited_for(tmp_path: Path) -> None:
+    pipe = tmp_path / "data.jsonl"
+    os.mkfifo(pipe)
+    with pytest.raises(UsageError, match="no regular file"):
+        data.check_regular(pipe)
