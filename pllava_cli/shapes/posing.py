@@ -7,8 +7,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from random import Random
 
-from pllava_cli.shapes.captions import DIRECTION_WORDS, VERBS, detail
-from pllava_cli.shapes.scene import COLOURS, PAIRED, SHAPES, Action, Kind, Scene, Thing
+from pllava_cli.shapes.captions import DIRECTION_WORDS
+from pllava_cli.shapes.naming import does, names_ever
+from pllava_cli.shapes.scene import COLOURS, SHAPES, Action, Kind, Scene, Thing
 
 CANDIDATES = 4
 """How many are offered where there are as many."""
@@ -97,8 +98,7 @@ def other_things(scene: Scene, but: Sequence[Thing], rng: Random) -> list[str]:
 
 def strangers(scene: Scene, rng: Random, number: int) -> list[str]:
     """Names of things that are not in the scene, half of them like one that is in colour or shape."""
-    names = {thing.name for thing in scene.things}
-    names |= {f"{a.colour} {thing.shape}" for thing in scene.things for a in thing.actions if a.colour}
+    names = names_ever(scene)
     found: list[str] = []
     while len(found) < number:
         near = rng.choice(scene.things)
@@ -122,34 +122,3 @@ def imagined(rng: Random, number: int, real: Sequence[Action], never: Kind | Non
         if doing not in known:
             known.append(doing)
     return known[len(real) :]
-
-
-def does(action: Action) -> str:
-    """What an action of one thing is called: always the first of its wordings."""
-    return VERBS[action.kind][0].format(detail(action))
-
-
-def doing(thing: Thing, kind: Kind) -> list[Action]:
-    """What a thing does of a kind."""
-    return [action for action in thing.actions if action.kind == kind]
-
-
-def paired(thing: Thing) -> bool:
-    """Whether a thing swaps or collides with another."""
-    return any(action.kind in PAIRED for action in thing.actions)
-
-
-def in_turn(scene: Scene) -> list[tuple[Thing, Action]]:
-    """What happens, in order of time, where one thing follows another; else nothing."""
-    events = [(thing, action) for thing in scene.things for action in thing.actions if action.kind != "still"]
-    return sorted(events, key=lambda event: event[1].start) if scene.staged else []
-
-
-def sentence(text: str) -> str:
-    """A text with a capital and a full stop."""
-    return f"{text[:1].upper()}{text[1:]}."
-
-
-def with_article(name: str) -> str:
-    """A name with "a" or "an"."""
-    return f"{'an' if name.startswith('o') else 'a'} {name}"

@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from random import Random
 
 from pllava_cli.shapes.captions import VERBS, detail
-from pllava_cli.shapes.scene import COLOURS, PAIRED, SHAPES, Action, Scene, Thing, moves
+from pllava_cli.shapes.naming import does, doing, in_turn, names_ever, sentence, with_article
+from pllava_cli.shapes.scene import COLOURS, PAIRED, SHAPES, Action, Kind, Scene, Thing, moves
 
 NUMBERS = ("None", "One", "Two", "Three", "Four")
 """How counts are answered."""
@@ -70,59 +71,57 @@ def _moving_count(scene: Scene, rng: Random) -> Pairs:
 
 
 def _direction(scene: Scene, rng: Random) -> Pairs:
-    for thing, action in _single(scene, "move"):
-        wording = rng.choice(("Which way does the {} move?", "In which direction does the {} move?"))
-        yield wording.format(_name(scene, thing, rng)), f"{_capital(detail(action))}."
+    for thing in scene.things:
+        for action in doing(thing, "move"):
+            wording = rng.choice(("Which way does the {} move?", "In which direction does the {} move?"))
+            yield wording.format(_name(scene, thing, rng)), sentence(detail(action))
 
 
 def _action(scene: Scene, rng: Random) -> Pairs:
     for thing in scene.things:
         wording = rng.choice(("What does the {} do?", "What happens to the {}?"))
-        yield wording.format(_name(scene, thing, rng)), _capital(f"it {_doings(scene, thing)}.")
+        yield wording.format(_name(scene, thing, rng)), sentence(f"it {_doings(scene, thing)}")
 
 
 def _who(scene: Scene, rng: Random) -> Pairs:
-    for kind in ("grow", "shrink", "spin", "blink", "appear", "disappear", "still", "move"):
-        doing = [thing for thing in scene.things if any(action.kind == kind for action in thing.actions)]
-        if len(doing) != 1 or (kind == "move" and sum(map(moves, scene.things)) != 1):
+    kinds: tuple[Kind, ...] = ("grow", "shrink", "spin", "blink", "appear", "disappear", "still", "move")
+    for kind in kinds:
+        doers = [thing for thing in scene.things if doing(thing, kind)]
+        if len(doers) != 1 or (kind == "move" and sum(map(moves, scene.things)) != 1):
             continue
         verb = VERBS[kind][0].replace(" {}", "")
-        yield f"Which object {verb}?", f"The {doing[0].name}."
+        yield f"Which object {verb}?", f"The {doers[0].name}."
 
 
 def _order(scene: Scene, rng: Random) -> Pairs:
-    if not scene.staged:
-        return
-    told = sorted(
-        ((action, thing) for thing in scene.things for action in thing.actions if action.kind != "still"),
-        key=lambda each: each[0].start,
-    )
-    if len(told) == 2:
-        for (action, thing), word in zip(told, ("first", "last"), strict=True):
+    events = in_turn(scene)
+    if len(events) == 2:
+        for (thing, action), word in zip(events, ("first", "last"), strict=True):
             yield f"What happens {word}?", f"The {thing.name} {_does(scene, action)}."
 
 
 def _becomes(scene: Scene, rng: Random) -> Pairs:
-    for thing, action in _single(scene, "recolour"):
-        yield f"What colour does the {thing.name} turn?", f"{_capital(action.colour or '')}."
+    for thing in scene.things:
+        for action in doing(thing, "recolour"):
+            yield f"What colour does the {thing.name} turn?", sentence(detail(action))
 
 
 def _times(scene: Scene, rng: Random) -> Pairs:
-    for thing, action in _single(scene, "blink"):
-        yield f"How often does the {_name(scene, thing, rng)} blink?", f"{_capital(detail(action))}."
+    for thing in scene.things:
+        for action in doing(thing, "blink"):
+            yield f"How often does the {_name(scene, thing, rng)} blink?", sentence(detail(action))
 
 
 def _existence(scene: Scene, rng: Random) -> Pairs:
-    names = {thing.name for thing in scene.things}
-    names |= {f"{a.colour} {thing.shape}" for thing in scene.things for a in thing.actions if a.colour}
+    names = names_ever(scene)
     if rng.random() < 0.5:
-        yield f"Is there {_a(rng.choice(scene.things).name)}?", "Yes."
+        yield f"Is there {with_article(rng.choice(scene.things).name)}?", "Yes."
         return
     near = rng.choice(scene.things)  # half of what is not there shares its colour or shape with what is
     colour = near.colour if rng.random() < 0.5 else rng.choice(COLOURS)
     shape = rng.choice(SHAPES) if rng.random() < 0.5 else near.shape
     if f"{colour} {shape}" not in names:
-        yield f"Is there {_a(colour)} {shape}?", "No."
+        yield f"Is there {with_article(colour)} {shape}?", "No."
 
 
 def _movement(scene: Scene, rng: Random) -> Pairs:
@@ -132,10 +131,10 @@ def _movement(scene: Scene, rng: Random) -> Pairs:
 
 def _background(scene: Scene, rng: Random) -> Pairs:
     if scene.background_later:
-        yield "What colour is the background at first?", f"{_capital(scene.background)}."
-        yield "What colour is the background at the end?", f"{_capital(scene.background_later)}."
+        yield "What colour is the background at first?", sentence(scene.background)
+        yield "What colour is the background at the end?", sentence(scene.background_later)
     else:
-        yield "What colour is the background?", f"{_capital(scene.background)}."
+        yield "What colour is the background?", sentence(scene.background)
 
 
 def _background_change(scene: Scene, rng: Random) -> Pairs:
@@ -169,13 +168,7 @@ def _alone(scene: Scene, thing: Thing, attribute: str) -> bool:
 
 
 def _recoloured(thing: Thing) -> bool:
-    return any(action.kind == "recolour" for action in thing.actions)
-
-
-def _single(scene: Scene, kind: str) -> Iterator[tuple[Thing, Action]]:
-    """The things that do something of a kind, and what."""
-    for thing in scene.things:
-        yield from ((thing, action) for action in thing.actions if action.kind == kind)
+    return bool(doing(thing, "recolour"))
 
 
 def _name(scene: Scene, thing: Thing, rng: Random) -> str:
@@ -189,21 +182,12 @@ def _name(scene: Scene, thing: Thing, rng: Random) -> str:
 
 
 def _does(scene: Scene, action: Action) -> str:
-    """What an action is called in answers: always the first of its wordings."""
+    """What an action is called in answers, of one thing or of two."""
     if action.kind in PAIRED:
         other = scene.things[action.partner or 0].name
         return {"swap": "swaps places", "collide": "collides"}[action.kind] + f" with the {other}"
-    return VERBS[action.kind][0].format(detail(action))
+    return does(action)
 
 
 def _doings(scene: Scene, thing: Thing) -> str:
     return ", then ".join(_does(scene, action) for action in thing.actions)
-
-
-def _a(name: str) -> str:
-    """A name with its article."""
-    return f"{'an' if name.startswith('o') else 'a'} {name}"
-
-
-def _capital(text: str) -> str:
-    return text[:1].upper() + text[1:]

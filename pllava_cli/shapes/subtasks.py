@@ -9,24 +9,19 @@ from dataclasses import replace
 from random import Random
 
 from pllava_cli.shapes.captions import DIRECTION_WORDS, TIMES
+from pllava_cli.shapes.naming import does, doing, in_turn, paired, sentence, with_article
 from pllava_cli.shapes.posing import (
     AXES,
     LASTING,
     OPPOSITES,
     Posed,
     Posing,
-    does,
-    doing,
     imagined,
-    in_turn,
     of_fixed,
     of_opposites,
     other_things,
     other_words,
-    paired,
-    sentence,
     strangers,
-    with_article,
 )
 from pllava_cli.shapes.questions import NUMBERS
 from pllava_cli.shapes.scene import (

@@ -11,6 +11,7 @@ from typing import Any
 from pllava_cli.prompts import CAPTION, SYSTEM
 from pllava_cli.shapes.captions import noun, reading_place, tell
 from pllava_cli.shapes.choices import as_answer, as_prompt, choose
+from pllava_cli.shapes.naming import with_article
 from pllava_cli.shapes.questions import NUMBERS, ask
 from pllava_cli.shapes.scene import COLOURS, SHAPES, Scene
 
@@ -126,7 +127,7 @@ def about_still(scene: Scene, time: float, rng: Random, questions: int) -> Turns
         rng.choice(names) if names and rng.random() < 0.5 else (rng.choice(COLOURS), rng.choice(SHAPES))
     )
     there = "Yes." if (colour, shape) in names else "No."
-    turns.append((f"Is there {'an' if colour == 'orange' else 'a'} {colour} {shape}?", there))
+    turns.append((f"Is there {with_article(colour)} {shape}?", there))
     if rng.random() < 0.6:
         return [(rng.choice(STILL), still_caption(scene, time))]
     return _some(turns, rng, questions)
