@@ -190,21 +190,21 @@ class ClipStore:
             with (self._folder / PICTURES_FILE).open("r+b") as file:
                 file.seek(first * self._picture_bytes)
                 file.write(content)
+            kept = _Kept(first, len(pictures), zlib.crc32(content))
+            with self._lock, (self._folder / INDEX_FILE).open("a", encoding="utf-8") as index:
+                index.write(json.dumps({"clip": key, **asdict(kept)}) + "\n")
+                self._kept[key] = kept
         except OSError:  # no space: what is not kept is decoded again
             with self._lock:
                 self._limit = 0
-            return
-        kept = _Kept(first, len(pictures), zlib.crc32(content))
-        with self._lock, (self._folder / INDEX_FILE).open("a", encoding="utf-8") as index:
-            index.write(json.dumps({"clip": key, **asdict(kept)}) + "\n")
-            self._kept[key] = kept
 
     def _mapped(self) -> Frames:
         if self._pictures is None:
             assert self._folder is not None, "only what lies in a folder is kept"
-            file = self._folder / PICTURES_FILE
-            shape = (self._used, *self.look.picture_shape)
-            self._pictures = np.memmap(file, np.uint8, "r", shape=shape)
+            content = np.memmap(self._folder / PICTURES_FILE, np.uint8, "r")
+            whole = len(content) // self._picture_bytes  # what a full disk has torn is not looked at
+            shape = (whole, *self.look.picture_shape)
+            self._pictures = content[: whole * self._picture_bytes].reshape(shape)
         return self._pictures
 
     def _open(self, folder: Path) -> None:

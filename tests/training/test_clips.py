@@ -119,10 +119,14 @@ def test_without_room_nothing_is_kept_and_nothing_lost(
     look: Look, clips: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     store = ClipStore(tmp_path / "kept", look, MANY)
-    monkeypatch.setattr(module, "PICTURES_FILE", "gone/pictures")  # cannot be opened for writing
-    ref = ClipRef(clips / "0.mp4")
-    assert check(store, ref) == {} and not store.keeps([ref])
-    assert store.pictures(ref).shape == (4, 28, 28, 3)
+    first, ref = ClipRef(clips / "1.mp4"), ClipRef(clips / "0.mp4")
+    assert check(store, first) == {}
+    with monkeypatch.context() as patch:
+        patch.setattr(module, "PICTURES_FILE", "gone/pictures")  # cannot be opened for writing
+        assert check(store, ref) == {} and store.keeps([first]) and not store.keeps([ref])
+    for each in (first, ref):
+        frames, _, _ = sample_frames(each.path, 4)
+        assert np.array_equal(store.pictures(each), look.preprocess.pictures([frames]))
     store.close()
 
 
