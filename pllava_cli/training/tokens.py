@@ -62,39 +62,31 @@ class Tokenization:
         messages = [*self._template.turns(first.text)]
         ids: list[int] = []
         answered: list[bool] = []
-        written = ""
+        known: list[int] = []  # of all turns so far, as they are read
         for number in range(0, len(conversation.turns), 2):
             if number:
                 messages.append(rest[number - 1])
             before = self._template.render(messages, conversation.system)
             messages.append(Message("assistant", rest[number].text))
             after = self._template.render(messages, conversation.system)
-            prompt = self._behind(written, before)
-            answer = self._trimmed(self._answer(before, after))
+            asked, whole = self._tokenizer.encode(before), self._tokenizer.encode(after)
+            if asked[: len(known)] != known:
+                raise UntrainableError("the tokenizer joins one turn with the next")
+            prompt = asked[len(known) :]
+            answer = self._trimmed(self._answer(asked, whole, after[len(before) :]))
             ids += [*prompt, *answer]
             answered += [False] * len(prompt) + self._spoken(answer)
-            written = after
+            known = whole
             self._check(ids)  # turn by turn: what is far too long is not worked through
         return Tokens(np.array(ids, np.int32), np.array(answered, np.bool_))
 
-    def _behind(self, written: str, text: str) -> list[int]:
-        """Ids of `text` behind those of `written`, with which it begins: a whole turn, closed."""
-        ids = self._tokenizer.encode(text)
-        if not written:
-            return ids
-        known = self._tokenizer.encode(written)
-        if ids[: len(known)] != known:
-            raise UntrainableError("the tokenizer joins one turn with the next")
-        return ids[len(known) :]
-
-    def _answer(self, before: str, after: str) -> list[int]:
-        """Ids of what `after` has behind `before`, as they follow the ids of `before`."""
-        prompt, whole = self._tokenizer.encode(before), self._tokenizer.encode(after)
+    def _answer(self, prompt: list[int], whole: list[int], text: str) -> list[int]:
+        """Ids of an answer's `text` as they follow those of the prompt; `whole`: of prompt and answer."""
         if whole[: len(prompt)] == prompt:
             return whole[len(prompt) :]
         # The answer's first letter joins the prompt's last, as in ":(" — but the prompt has been read
         # by then. Behind a line's end nothing joins.
-        anchor, anchored = self._tokenizer.encode("\n"), self._tokenizer.encode("\n" + after[len(before) :])
+        anchor, anchored = self._tokenizer.encode("\n"), self._tokenizer.encode("\n" + text)
         if anchored[: len(anchor)] != anchor:
             raise UntrainableError("the tokenizer joins the answer with the prompt")
         return anchored[len(anchor) :]
