@@ -1,7 +1,6 @@
 """`pllava shapes`: data sets of the built-in world, as many clips as anybody likes."""
 
 import json
-import os
 import re
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,7 +9,7 @@ from typing import Annotated
 import typer
 from typer import Option
 
-from pllava_cli import settings
+from pllava_cli import processors, settings
 from pllava_cli.commands.options import OutputFlags, takes
 from pllava_cli.errors import ExitStatus, UsageError
 from pllava_cli.terminal import Terminal
@@ -103,13 +102,5 @@ def _objects(text: str, most: int) -> tuple[int, int]:
 
 def _jobs(text: str, count: int) -> int:
     if text == "auto":
-        return max(1, min(_cores(), count // CLIPS_PER_JOB))
+        return max(1, min(processors.usable(), count // CLIPS_PER_JOB))
     return _number("--jobs", text, 1, 256)
-
-
-def _cores() -> int:
-    """How many cores this process may use."""
-    try:
-        return len(os.sched_getaffinity(0))
-    except AttributeError:  # not on this system
-        return os.cpu_count() or 1

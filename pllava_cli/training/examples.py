@@ -1,11 +1,11 @@
 """From data files to examples, with everything that is wrong found before training starts."""
 
 import json
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from pllava_cli import processors
 from pllava_cli.errors import UsageError
 from pllava_cli.loader import Checked, template_of
 from pllava_cli.training.clips import ClipStore, Look
@@ -60,7 +60,7 @@ def gather(settings: TrainSettings, base: Checked, reporter: Reporter, cache: Pa
     broken = store.check(
         clips,
         lambda done: reporter.progress("looking at the clips", done, len(clips)),
-        decoders=max(1, min(len(clips), _processors())),
+        decoders=max(1, min(len(clips), processors.usable())),
     )
     bad = [*parts[0].bad, *parts[1].bad]
     bad += [
@@ -76,11 +76,6 @@ def gather(settings: TrainSettings, base: Checked, reporter: Reporter, cache: Pa
         reporter.say(f"{errors} records of clips that could not be captioned are passed over")
     _refuse_nothing(sound, settings)
     return Gathered(sound[0], sound[1], bad, store, store.keeps(clip for clip in clips if clip not in broken))
-
-
-def _processors() -> int:
-    """How many processors this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _tokenised(lines: Lines, base: Checked) -> list[tuple[str, Example]]:

@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
@@ -122,7 +123,7 @@ def _train(
     done, total = trainer.state.global_step, trainer.state.max_steps
     if stop.signal is not None and done < total:
         reporter.say(f"stopped after step {done} of {total}; the same command goes on from there")
-        raise (KeyboardInterrupt if stop.signal == 2 else SystemExit(ExitStatus.TERMINATED))
+        raise (KeyboardInterrupt if stop.signal == signal.SIGINT else SystemExit(ExitStatus.TERMINATED))
     outcome = Outcome(
         settings.out,
         done,
@@ -192,7 +193,7 @@ def _device(asked: str) -> str:
             f"run CUDA_VISIBLE_DEVICES={number} pllava train … --device cuda",
         )
     if asked == "cpu" or (asked == "auto" and not torch.cuda.is_available()):
-        return "cpu" if asked == "cpu" else "auto"
+        return asked
     return f"cuda:{local}"
 
 

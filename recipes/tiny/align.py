@@ -69,7 +69,7 @@ class Looking(IterableDataset[dict[str, Tensor]]):
 
 
 def image_model(tokenizer: Tokenizer) -> PllavaForConditionalGeneration:
-    """The network with one frame to a picture and no pooling."""
+    """The network with one frame to a picture."""
     ids = special_ids(tokenizer)
     config = PllavaConfig(
         text_config=language_model(tokenizer.get_vocab_size(), **ids),

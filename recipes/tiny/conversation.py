@@ -7,17 +7,16 @@ from tokenizers import Tokenizer
 from torch import Tensor
 
 from pllava_cli.prompts import TEMPLATES, Message
+from pllava_cli.training.dataset import ROUND
+from pllava_cli.training.tokens import IGNORED
 from recipes.tiny.texts import Turns
 
-IGNORE = -100
-ROUND = 64
-"""Lengths of batches are multiples of it: a CPU's matrix products are compiled anew for every length."""
 _TEMPLATE = TEMPLATES["vicuna"]
 
 
 @dataclass(frozen=True)
 class Row:
-    """One conversation: ids, and labels that are `IGNORE` where the model has nothing to say."""
+    """One conversation: ids, and labels that are `IGNORED` where the model has nothing to say."""
 
     ids: list[int]
     labels: list[int]
@@ -39,7 +38,7 @@ def encode(tokenizer: Tokenizer, system: str, context: str, turns: Turns, image:
         is_said = end > start and any(first <= start and end <= last for first, last in answers)
         times = visual if token == image else 1
         ids += [token] * times
-        labels += [token if is_said else IGNORE] * times
+        labels += [token if is_said else IGNORED] * times
     return Row(ids, labels)
 
 
@@ -51,5 +50,5 @@ def collate(rows: list[Row], pad: int) -> dict[str, Tensor]:
     length = -(-max(len(row.ids) for row in rows) // ROUND) * ROUND
     return {
         "input_ids": torch.tensor([row.ids + [pad] * (length - len(row.ids)) for row in rows]),
-        "labels": torch.tensor([row.labels + [IGNORE] * (length - len(row.labels)) for row in rows]),
+        "labels": torch.tensor([row.labels + [IGNORED] * (length - len(row.labels)) for row in rows]),
     }

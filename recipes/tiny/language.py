@@ -18,7 +18,8 @@ from transformers import LlamaForCausalLM
 
 from pllava_cli.shapes.captions import tell
 from pllava_cli.shapes.casting import cast
-from recipes.tiny.conversation import IGNORE, Row, collate, encode
+from pllava_cli.training.tokens import IGNORED
+from recipes.tiny.conversation import Row, collate, encode
 from recipes.tiny.fit import fit
 from recipes.tiny.sizes import language_model
 from recipes.tiny.texts import about, storyboard, system
@@ -56,8 +57,8 @@ def _row(tokenizer: Tokenizer, seed: int, image: int) -> Row:
 def answer_loss(logits: Tensor, labels: Tensor) -> dict[str, Tensor]:
     """Cross entropy of the answers' tokens, and the share that is right."""
     wanted = labels[:, 1:]
-    said = logits[:, :-1][wanted != IGNORE].float()
-    wanted = wanted[wanted != IGNORE]
+    said = logits[:, :-1][wanted != IGNORED].float()
+    wanted = wanted[wanted != IGNORED]
     return {
         "loss": functional.cross_entropy(said, wanted),
         "right": (said.argmax(-1) == wanted).float().mean(),

@@ -6,7 +6,9 @@ import pytest
 from tokenizers import Tokenizer
 
 from pllava_cli.prompts import SYSTEM, TEMPLATES, Message
-from recipes.tiny.conversation import IGNORE, ROUND, Row, collate, encode
+from pllava_cli.training.dataset import ROUND
+from pllava_cli.training.tokens import IGNORED
+from recipes.tiny.conversation import Row, collate, encode
 from recipes.tiny.texts import Turns, about
 from recipes.tiny.tokens import EOS, IMAGE, PAD, id_of
 from tests.shapes.scenes import scene
@@ -32,7 +34,7 @@ def turn_by_turn(tokenizer: Tokenizer, turns: Turns, system: str) -> Row:
             assert so_far[: len(ids)] == ids
             new = so_far[len(ids) :]
             ids += new
-            labels += new if message.role == "assistant" else [IGNORE] * len(new)
+            labels += new if message.role == "assistant" else [IGNORED] * len(new)
     image = id_of(tokenizer, IMAGE)
     times = [VISUAL if token == image else 1 for token in ids]
     return Row(
@@ -53,18 +55,18 @@ def test_the_labels_are_the_answers_and_their_end_marks(tokenizer: Tokenizer) ->
     row = encoded(tokenizer, TURNS)
     # The same ids as behind the template's "ASSISTANT:", to which nothing is joined.
     start = len(tokenizer.encode("ASSISTANT:").ids)
-    assert [label for label in row.labels if label != IGNORE] == [
+    assert [label for label in row.labels if label != IGNORED] == [
         token for _, answer in TURNS for token in tokenizer.encode(f"ASSISTANT:{answer}{EOS}").ids[start:]
     ]
-    assert all(label in (IGNORE, token) for token, label in zip(row.ids, row.labels, strict=True))
+    assert all(label in (IGNORED, token) for token, label in zip(row.ids, row.labels, strict=True))
     assert row.labels.count(id_of(tokenizer, EOS)) == len(TURNS)
 
 
 def test_answers_that_are_in_the_question_too_are_learnt_only_as_answers(tokenizer: Tokenizer) -> None:
     row = encoded(tokenizer, [("A red circle.", "A red circle.")])
-    said = [label for label in row.labels if label != IGNORE]
+    said = [label for label in row.labels if label != IGNORED]
     assert row.ids[-len(said) :] == said
-    assert set(row.labels[: -len(said)]) == {IGNORE}
+    assert set(row.labels[: -len(said)]) == {IGNORED}
 
 
 @pytest.mark.parametrize("pictures", [1, 4])
@@ -73,7 +75,7 @@ def test_a_placeholder_is_as_many_ids_as_a_picture_has_tokens(tokenizer: Tokeniz
     row = encoded(tokenizer, TURNS, context=f"{IMAGE * pictures}\n")
     at = [place for place, token in enumerate(row.ids) if token == image]
     assert at == list(range(at[0], at[0] + pictures * VISUAL))
-    assert {row.labels[place] for place in at} == {IGNORE}
+    assert {row.labels[place] for place in at} == {IGNORED}
 
 
 def test_rows_are_filled_up_at_their_ends(tokenizer: Tokenizer) -> None:
@@ -86,4 +88,4 @@ def test_rows_are_filled_up_at_their_ends(tokenizer: Tokenizer) -> None:
     for row, ids, labels in zip(rows, batch["input_ids"].tolist(), batch["labels"].tolist(), strict=True):
         rest = length - len(row.ids)
         assert ids == row.ids + [pad] * rest
-        assert labels == row.labels + [IGNORE] * rest
+        assert labels == row.labels + [IGNORED] * rest
