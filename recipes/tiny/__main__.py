@@ -26,7 +26,7 @@ from recipes.tiny.tokens import special_ids, train_tokenizer
 from recipes.tiny.tower import train_tower
 from recipes.tiny.videos import TRAINING, VALIDATION, write_videos
 
-TOWER_STEPS, LANGUAGE_STEPS, ALIGNMENT_STEPS, VIDEO_STEPS = 2000, 350, 1400, 6000
+TOWER_STEPS, LANGUAGE_STEPS, ALIGNMENT_STEPS, VIDEO_STEPS = 2000, 350, 4000, 6000
 CLIPS, VALIDATION_CLIPS = 12_000, 200
 
 

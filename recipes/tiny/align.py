@@ -118,6 +118,7 @@ def train_alignment(
         figures = answer_loss(model.lm_head(hidden), labels)
         return figures | {f"right_{kind}": figures["right"]}
 
-    fit(model, loader, step, steps=steps, learning_rate=1e-3, log=out / "align.jsonl")
+    hidden = [each for each in model.model.language_model.layers.parameters() if each.ndim == 2]
+    fit(model, loader, step, steps=steps, learning_rate=1e-3, log=out / "align.jsonl", matrices=hidden)
     torch.save(model.state_dict(), out / "image.pt")
     return model

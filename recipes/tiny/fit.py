@@ -1,9 +1,9 @@
-"""The loop of the two steps that come before `pllava train`: a loss, AdamW, a cosine schedule, a log."""
+"""The loop of the steps that come before `pllava train`: a loss, optimizers, a cosine schedule, a log."""
 
 import json
 import math
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +12,10 @@ from torch import Tensor, nn
 
 Step = Callable[[Any], dict[str, Tensor]]
 """From a batch to named figures, of which "loss" is made smaller."""
+
+MATRIX_RATE = 3e-3
+"""Learning rate of Muon (https://kellerjordan.github.io/posts/muon/), in AdamW's scale: at 2e-3 a loss was
+reached in two thirds of the steps that AdamW at 1e-3 took; 6e-3 gained on stills and lost on storyboards."""
 
 
 def fit(
@@ -24,15 +28,18 @@ def fit(
     log: Path,
     warmup: int = 100,
     weight_decay: float = 0.02,
+    matrices: Sequence[nn.Parameter] = (),
 ) -> None:
-    """Train all parameters of `model` that want a gradient, and write a line of figures every 25 steps."""
+    """Train all parameters of `model` that want a gradient, and write a line of figures every 25 steps.
+
+    Muon trains `matrices` among them, which have two dimensions, at `MATRIX_RATE`, and AdamW all others.
+    """
     weights = [parameter for parameter in model.parameters() if parameter.requires_grad]
-    groups = [
-        {"params": [each for each in weights if each.ndim > 1], "weight_decay": weight_decay},
-        {"params": [each for each in weights if each.ndim <= 1], "weight_decay": 0.0},
+    optimizers = _optimizers(weights, matrices, learning_rate, weight_decay)
+    schedules = [
+        torch.optim.lr_scheduler.LambdaLR(each, lambda now: _cosine(now, warmup, steps))
+        for each in optimizers
     ]
-    optimizer = torch.optim.AdamW(groups, lr=learning_rate, betas=(0.9, 0.98))
-    schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda now: _cosine(now, warmup, steps))
     began, seen = time.perf_counter(), dict[str, list[float]]()
     model.train()
     with log.open("w", encoding="utf-8") as lines:
@@ -41,9 +48,10 @@ def fit(
                 figures = step(batch)
             figures["loss"].backward()  # type: ignore[no-untyped-call]
             nn.utils.clip_grad_norm_(weights, 1.0)
-            optimizer.step()
-            optimizer.zero_grad(set_to_none=True)
-            schedule.step()
+            for optimizer, schedule in zip(optimizers, schedules, strict=True):
+                optimizer.step()
+                optimizer.zero_grad(set_to_none=True)
+                schedule.step()
             for name, value in figures.items():
                 seen.setdefault(name, []).append(float(value.detach()))
             if number % 25 == 0 or number == steps:
@@ -53,6 +61,23 @@ def fit(
                 lines.flush()
                 seen.clear()
     model.eval()
+
+
+def _optimizers(
+    weights: Sequence[nn.Parameter], matrices: Sequence[nn.Parameter], rate: float, decay: float
+) -> list[torch.optim.Optimizer]:
+    by_muon = {id(each) for each in matrices}
+    rest = [each for each in weights if id(each) not in by_muon]
+    groups = [
+        {"params": [each for each in rest if each.ndim > 1], "weight_decay": decay},
+        {"params": [each for each in rest if each.ndim <= 1], "weight_decay": 0.0},
+    ]
+    optimizers: list[torch.optim.Optimizer] = [torch.optim.AdamW(groups, lr=rate, betas=(0.9, 0.98))]
+    if matrices:
+        optimizers.append(
+            torch.optim.Muon(matrices, lr=MATRIX_RATE, weight_decay=decay, adjust_lr_fn="match_rms_adamw")
+        )
+    return optimizers
 
 
 def _cosine(now: int, warmup: int, steps: int) -> float:
