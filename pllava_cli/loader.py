@@ -1,7 +1,7 @@
 """From the name of a checkpoint to a network and its processor: the registry meets the model."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -10,13 +10,16 @@ from pllava_cli.errors import CheckpointError
 from pllava_cli.model.adapter import AdapterConfig, read_adapter_config
 from pllava_cli.model.device import RuntimePlan
 from pllava_cli.model.layout import is_adapter
-from pllava_cli.model.loading import LoadOptions, Prepared, prepare
+from pllava_cli.model.loading import LoadOptions, Prepared, prepare, read_json
 from pllava_cli.model.modeling import PllavaForConditionalGeneration
 from pllava_cli.model.pooling import PoolingShape
 from pllava_cli.model.processing import Processor
 from pllava_cli.model.tensors import list_tensors
 from pllava_cli.model.tokenizer import Tokenizer
 from pllava_cli.prompts import TEMPLATES, VIDEO_PLACEHOLDER, Template
+
+PROMPT_TEMPLATE = "prompt_template"
+"""Key of config.json under which training and merging note the template that a checkpoint was given."""
 
 
 @dataclass(frozen=True)
@@ -123,6 +126,7 @@ def check_checkpoint(
     """
     checkpoint = registry.find(path_or_name)
     folder = registry.locate(checkpoint, offline=offline)
+    checkpoint = _with_template(checkpoint, folder)
     adapter = read_adapter_config(folder)
     base_folder = base_of(checkpoint, folder, adapter, base, offline)
     if alpha is None:
@@ -175,8 +179,25 @@ def _own_alpha(checkpoint: registry.Checkpoint, adapter: AdapterConfig | None) -
     return checkpoint.lora.alpha if checkpoint.lora is not None else registry.defaults().alpha
 
 
+def _with_template(checkpoint: registry.Checkpoint, folder: Path) -> registry.Checkpoint:
+    """The checkpoint with the template that its config.json names, where the registry names none.
+
+    Raises:
+        CheckpointError: There is none of that name.
+    """
+    name = read_json(folder / "config.json").get(PROMPT_TEMPLATE)
+    if checkpoint.template is not None or name is None:
+        return checkpoint
+    if not (isinstance(name, str) and name in TEMPLATES):
+        raise CheckpointError(
+            f"{folder / 'config.json'} names a prompt template {name!r:.40}, which there is not",
+            f"the templates are {', '.join(TEMPLATES)}",
+        )
+    return replace(checkpoint, template=name)
+
+
 def template_of(checkpoint: registry.Checkpoint, tokenizer: Tokenizer) -> Template:
-    """The prompt template: the registry's, else the one whose turn marks the tokenizer knows."""
+    """The prompt template: the one that is named, else the one whose turn marks the tokenizer knows."""
     name = checkpoint.template
     if name is None:
         name = "chatml" if tokenizer.id_of("<|im_start|>") is not None else "vicuna"

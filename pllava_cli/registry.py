@@ -35,6 +35,9 @@ __all__ = [
 
 GIVEN = "given as a path"
 """The origin of a checkpoint that is a folder of no registry."""
+TRAINING_FILE, TRAINING_SCHEMA = "run.json", "pllava.training/1"
+"""The file by which the folder of a training run is known, and what stands in it under `schema`."""
+_ADAPTER_FILE, _ADAPTER_CONFIG = "adapter_model.safetensors", "adapter_config.json"
 
 
 class IncompleteError(CheckpointError):
@@ -84,21 +87,14 @@ def locate(checkpoint: Checkpoint, *, offline: bool) -> Path:
         offline: Whether the user forbade the network: the hint then says that nothing is fetched.
 
     Raises:
-        IncompleteError: If a folder has no config.json, or a download has left weight files out.
+        IncompleteError: If a folder has no config.json or the weights of an unfinished training, or a
+            download has left weight files out.
         CheckpointError: If it is not there.
     """
     from pllava_cli import hubcache
 
     if checkpoint.path is not None:
-        if not checkpoint.path.is_dir():
-            raise CheckpointError(
-                f"{checkpoint.name}: there is no directory {checkpoint.path}", f"see {checkpoint.origin}"
-            )
-        if not (checkpoint.path / "config.json").is_file():
-            raise IncompleteError(
-                f"{checkpoint.path} has no config.json", "give a folder that holds a whole checkpoint"
-            )
-        return checkpoint.path  # what else is in it the loader says best
+        return _given(checkpoint, checkpoint.path)
     assert checkpoint.repo is not None  # the schema asks for a repository or a path
     hint = "on a machine with a network, run: " if offline else "run: "
     hint += hubcache.download_command(checkpoint.repo, checkpoint.revision, checkpoint.ignore)
@@ -111,6 +107,63 @@ def locate(checkpoint: Checkpoint, *, offline: bool) -> Path:
         more = f" and {len(missing) - 1} more" if len(missing) > 1 else ""
         raise IncompleteError(f"{checkpoint.name} is incomplete: {folder} lacks {missing[0]}{more}", hint)
     return folder
+
+
+def _given(checkpoint: Checkpoint, folder: Path) -> Path:
+    """The folder, if a checkpoint is in it; what else is in it the loader says best."""
+    if not folder.is_dir():
+        raise CheckpointError(
+            f"{checkpoint.name}: there is no directory {folder}", f"see {checkpoint.origin}"
+        )
+    if _is_unfinished(folder):
+        raise IncompleteError(
+            f"the training in {folder} is not finished",
+            "run the same `pllava train` again to go on with it",
+        )
+    if not (folder / "config.json").is_file():
+        raise IncompleteError(f"{folder} has no config.json", "give a folder that holds a whole checkpoint")
+    return folder
+
+
+def check_base(checkpoint: Checkpoint, folder: Path) -> None:
+    """See that what an adapter lies over is on this machine too; any other checkpoint needs nothing.
+
+    Args:
+        checkpoint: As `find` or `surveyed` returns it.
+        folder: Where `locate` has found it.
+
+    Raises:
+        IncompleteError: It is not.
+    """
+    from pllava_cli import hubcache
+
+    weights = {each.name for each in folder.glob("*.safetensors")}
+    if weights != {_ADAPTER_FILE}:
+        return
+    base = checkpoint.base
+    with suppress(KeyError, ValueError, CheckpointError):  # which loading will refuse
+        base = base or cf.filled_text(hubcache.read_json(folder / _ADAPTER_CONFIG)["base_model_name_or_path"])
+    if base is None:
+        raise IncompleteError(f"{folder} is an adapter that names no base", "say with --base where it is")
+    try:
+        locate(find(base), offline=False)
+    except CheckpointError as error:
+        raise IncompleteError(
+            f"{folder} is an adapter over {base}: {error.message}",
+            f"{error.hint}; or say with --base where it is",
+        ) from None
+
+
+def _is_unfinished(folder: Path) -> bool:
+    """Whether a folder is that of a training run whose result is not written yet."""
+    from pllava_cli import hubcache
+
+    if (folder / _ADAPTER_FILE).is_file() or not (folder / TRAINING_FILE).is_file():
+        return False
+    try:
+        return hubcache.read_json(folder / TRAINING_FILE).get("schema") == TRAINING_SCHEMA
+    except CheckpointError:
+        return False
 
 
 def surveyed(checkpoint: Checkpoint) -> Checkpoint:
@@ -132,7 +185,7 @@ def surveyed(checkpoint: Checkpoint) -> Checkpoint:
         "lora": "weights.toml; for LoRA weights, if the folder has any",
     }
     with suppress(KeyError, ValueError, CheckpointError):  # no adapter, or one that loading will refuse
-        adapter = hubcache.read_json(folder / "adapter_config.json")
+        adapter = hubcache.read_json(folder / _ADAPTER_CONFIG)
         rank, alpha = cf.integer(1, 1 << 16)(adapter["r"]), LIMITS["alpha"](adapter["lora_alpha"])
         found |= {"lora": Lora(rank, alpha, ()), "base": cf.filled_text(adapter["base_model_name_or_path"])}
         source |= dict.fromkeys(("lora", "base"), "adapter_config.json")

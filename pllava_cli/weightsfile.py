@@ -13,6 +13,7 @@ from typing import Any
 
 from pllava_cli import configfile as cf
 from pllava_cli.errors import UsageError
+from pllava_cli.prompts import TEMPLATES
 
 
 @dataclass(frozen=True)
@@ -43,7 +44,7 @@ class Checkpoint:
     base: str | None = None
     """Name or path of the checkpoint it was trained from, which an adapter-only output needs."""
     template: str | None = None
-    """Prompt template, `vicuna` or `chatml`; None: told from the tokenizer."""
+    """Name of its prompt template; None: told from config.json or the tokenizer."""
     parameters: int | None = None
     """Weights of the model with its LoRA merged."""
     num_frames: int | None = None
@@ -136,7 +137,7 @@ _CHECKPOINT_SCHEMA: dict[str, cf.Check] = {
     "revision": cf.filled_text,
     "license": cf.text,
     "base": cf.filled_text,
-    "template": cf.choice("vicuna", "chatml"),
+    "template": cf.choice(*TEMPLATES),
     "parameters": cf.integer(1, 10**15),
     "num_frames": LIMITS["num_frames"],
     "pooling_shape": LIMITS["pooling_shape"],

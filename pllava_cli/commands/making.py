@@ -1,7 +1,7 @@
 """The flags of the commands that make checkpoints: `train` and `models merge`."""
 
 from dataclasses import dataclass
-from typing import Annotated
+from typing import Annotated, ClassVar
 
 from typer import Option
 
@@ -52,6 +52,9 @@ class MergeFlags(OutputFlags):
 class TrainFlags(OutputFlags):
     """What `train` understands. None: not said."""
 
+    own: ClassVar = frozenset({"alpha"})
+    """The strength to train at; the setting is the one to answer at."""
+
     out: Annotated[
         str | None,
         Option("-o", "--out", metavar="FOLDER", rich_help_panel=RESULT, help="Where the result goes."),
@@ -86,6 +89,9 @@ class TrainFlags(OutputFlags):
             rich_help_panel=TEXT,
             help="System text of conversations that give none; '' for none.",
         ),
+    ] = None
+    system_file: Annotated[
+        str | None, Option(metavar="FILE", rich_help_panel=TEXT, help="Read the system text from a file.")
     ] = None
     rank: Annotated[
         str | None,
@@ -141,9 +147,18 @@ class TrainFlags(OutputFlags):
             help="Share of the steps in which the learning rate rises (0.2).",
         ),
     ] = None
+    optimizer: Annotated[
+        str | None,
+        Option(
+            metavar="NAME",
+            rich_help_panel=TRAINING,
+            autocompletion=complete_from("adamw", "muon"),
+            help="adamw; or muon: Muon for LoRA, AdamW for the projector (adamw).",
+        ),
+    ] = None
     weight_decay: Annotated[
         str | None,
-        Option(metavar="X", rich_help_panel=TRAINING, help="Weight decay of AdamW (0.02)."),
+        Option(metavar="X", rich_help_panel=TRAINING, help="Weight decay (0.02)."),
     ] = None
     max_grad_norm: Annotated[
         str | None,
@@ -173,7 +188,11 @@ class TrainFlags(OutputFlags):
     ] = False
     check_only: Annotated[
         bool,
-        Option("--check-only", rich_help_panel=DATA, help="Look at the data and train nothing."),
+        Option(
+            "--check-only",
+            rich_help_panel=DATA,
+            help="Look at the data and train nothing; with --json, list all that is bad.",
+        ),
     ] = False
     cache_gb: Annotated[
         str | None,

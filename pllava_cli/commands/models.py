@@ -1,15 +1,14 @@
 """`pllava models`: the checkpoints there are, and which of them are on this machine."""
 
 import json
-from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-from pllava_cli import registry, settings
+from pllava_cli import inputs, registry, settings
 from pllava_cli.commands.making import MergeFlags
 from pllava_cli.commands.options import OutputFlags, complete_models, takes
-from pllava_cli.errors import CheckpointError, ExitStatus, UsageError
+from pllava_cli.errors import CheckpointError, ExitStatus
 from pllava_cli.terminal import Terminal
 
 LIST_EXAMPLES = """
@@ -104,8 +103,7 @@ def merge_model(
     The folder OUT is a plain LLaVA checkpoint in safetensors: it needs no adapter and no alpha, other
     tools read it, and `pllava train` takes it as a base. It appears under its name only once it is whole.
     """
-    if flags.out is None:
-        raise UsageError("no folder is named for the result", "name one with -o")
+    out = inputs.result_folder(flags.out)
     chosen = settings.resolve(
         {key: getattr(flags, key) for key in ("alpha", "base", "dtype", "offline")} | {"model": name}
     )
@@ -114,7 +112,7 @@ def merge_model(
 
     done = merge(
         name,
-        Path(flags.out),
+        out,
         alpha=chosen.alpha,
         base=chosen.base,
         dtype=chosen.dtype,
@@ -131,7 +129,9 @@ def merge_model(
 def whereabouts(checkpoint: registry.Checkpoint) -> tuple[str, str]:
     """Say whether a checkpoint is on this machine, and where or how to get it there."""
     try:
-        return "yes", str(registry.locate(checkpoint, offline=False))
+        folder = registry.locate(checkpoint, offline=False)
+        registry.check_base(checkpoint, folder)
+        return "yes", str(folder)
     except CheckpointError as error:
         state = "incomplete" if isinstance(error, registry.IncompleteError) else "no"
         return state, f"{error.message}; {error.hint}"

@@ -13,12 +13,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from pllava_cli import configfile as cf
-from pllava_cli import registry, settings
+from pllava_cli import inputs, registry, settings
 from pllava_cli.commands.making import TrainFlags
 from pllava_cli.commands.options import said, takes
 from pllava_cli.errors import ExitStatus, UsageError
 from pllava_cli.prompts import SYSTEM
-from pllava_cli.terminal import Terminal
+from pllava_cli.terminal import Terminal, one_line
 
 if TYPE_CHECKING:
     from pllava_cli.training.settings import TrainSettings
@@ -50,6 +50,7 @@ _RECIPE: dict[str, _Reader] = {
     "gradient_accumulation": _COUNT,
     "learning_rate": (cf.number(1e-12, 1e3), settings.number_text),
     "warmup": _SHARE,
+    "optimizer": (cf.choice("adamw", "muon"), str),
     "weight_decay": (cf.number(0, 1e3), settings.number_text),
     "max_grad_norm": (cf.number(0, 1e9), settings.number_text),
     "rank": (cf.integer(1, 1 << 16), settings.integer_text),
@@ -92,13 +93,18 @@ def train(
     from pllava_cli.training import run
 
     reporter = _TerminalReporter(terminal)
+    as_json = flags.json and main_process
     if flags.check_only:
         gathered = run.check(chosen, reporter)
+        if as_json:  # first: it tells too what is then refused
+            terminal.json_line(json.dumps(gathered.as_dict()))
+        gathered.tell_bad(reporter)
+        gathered.judge(chosen, reporter)
         terminal.note(f"{len(gathered.examples)} conversations can be trained on")
         return ExitStatus.OK
     outcome = run.train(chosen, reporter)
     terminal.note(f"trained {outcome.steps} steps; use it with --model {outcome.out}")
-    if flags.json and main_process:
+    if as_json:
         terminal.json_line(json.dumps(vars(outcome) | {"out": str(outcome.out)}))
     return ExitStatus.OK
 
@@ -113,7 +119,7 @@ class _TerminalReporter:
         self.terminal.progress.update(stage, done, total, note)
 
     def say(self, text: str) -> None:
-        self.terminal.note(text)
+        self.terminal.note(one_line(text))
 
     def warn(self, text: str) -> None:
         self.terminal.warn(text)
@@ -123,8 +129,7 @@ def _settings(flags: TrainFlags, data: list[str]) -> "TrainSettings":
     shared = settings.resolve({name: value for name, value in said(flags).items() if name != "alpha"})
     if shared.origins["model"] == "weights.toml":
         raise UsageError("no base is named", "name the checkpoint to train from with --model")
-    if flags.out is None and not flags.check_only:
-        raise UsageError("no folder is named for the result", "name one with -o")
+    paths = _paths(flags, data)
     if (shared.seed or 0) >= 1 << 32:
         raise UsageError(f"--seed: training takes none of {shared.seed}", "give one below 4294967296")
     recipe = _read(flags, _RECIPE)
@@ -135,13 +140,11 @@ def _settings(flags: TrainFlags, data: list[str]) -> "TrainSettings":
     from pllava_cli.training.settings import Recipe, TrainSettings
 
     return TrainSettings(
-        data=tuple(Path(each) for each in data),
-        out=Path(flags.out or os.devnull),
+        **paths,
         model=shared.model,
         recipe=Recipe(
             **recipe, seed=shared.seed or 0, gradient_checkpointing=bool(flags.gradient_checkpointing)
         ),
-        validation=Path(flags.validation) if flags.validation else None,
         num_frames=shared.num_frames,
         pooling_shape=shared.pooling_shape,
         system=SYSTEM if shared.system is None else shared.system,
@@ -154,6 +157,22 @@ def _settings(flags: TrainFlags, data: list[str]) -> "TrainSettings":
         resume=flags.resume is not False,
         **run,
     )
+
+
+def _paths(flags: TrainFlags, data: list[str]) -> dict[str, Any]:
+    """Read the names of files and of the folder.
+
+    Raises:
+        UsageError: One is empty, or there is no folder for the result.
+    """
+    nowhere = flags.check_only and flags.out is None  # which then is not written to
+    paths: dict[str, Any] = {
+        "data": tuple(inputs.named(each, "a data file", "name .jsonl or .json files") for each in data),
+        "out": Path(os.devnull) if nowhere else inputs.result_folder(flags.out),
+    }
+    if flags.validation is not None:
+        paths["validation"] = inputs.named(flags.validation, "the validation file", "name one, or give none")
+    return paths
 
 
 def _read(flags: TrainFlags, readers: dict[str, _Reader]) -> dict[str, Any]:

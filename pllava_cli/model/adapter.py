@@ -14,6 +14,8 @@ from pllava_cli.model.loading import read_json
 CONFIG_FILE = "adapter_config.json"
 WEIGHTS_FILE = "adapter_model.safetensors"
 
+MOST_ALPHA = 1e6
+"""As for --alpha; JSON as Python reads it knows NaN, Infinity and whole numbers of any length."""
 _OTHER_KINDS = ("use_rslora", "use_dora", "alpha_pattern", "rank_pattern", "fan_in_fan_out", "lora_bias")
 """Fields of PEFT's LoraConfig that, when set, change what the weights mean."""
 
@@ -45,9 +47,13 @@ def read_adapter_config(folder: Path) -> AdapterConfig | None:
         )
     base, alpha = raw.get("base_model_name_or_path"), raw.get("lora_alpha")
     if not _is_alpha(alpha) or not (base is None or isinstance(base, str)):
-        raise CheckpointError(f"{file} has no usable lora_alpha or base", "the file is damaged; get it again")
+        raise CheckpointError(
+            f"{file} has no usable lora_alpha ({alpha!r:.40}) or base", "the file is damaged; get it again"
+        )
     return AdapterConfig(base or None, alpha)
 
 
 def _is_alpha(value: Any) -> bool:
-    return value is None or (isinstance(value, int | float) and not isinstance(value, bool))
+    if value is None:
+        return True
+    return isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value <= MOST_ALPHA

@@ -59,7 +59,12 @@ class PllavaModel(LlavaModel):  # type: ignore[misc]
         self.post_init()
 
     def see(self, pixels_FCHW: Tensor, on_frames: FramesSeen | None = None) -> Tensor:
-        """Patches [F, H*W, width] of `F` frames [F, 3, S, S], class token dropped."""
+        """Patches [F, H*W, width] of `F` frames [F, 3, S, S], class token dropped.
+
+        Frames that are patches already, because they have been seen before, are given back.
+        """
+        if pixels_FCHW.ndim == 3:
+            return pixels_FCHW
         dtype, device = self.vision_tower.dtype, self.vision_tower.device
         patches = []
         for start in range(0, len(pixels_FCHW), self.frames_at_once):

@@ -13,11 +13,14 @@ from typing import Any
 
 from transformers import TrainerCallback
 
+from pllava_cli.training import processes
+from pllava_cli.training.output import write_whole
 from pllava_cli.training.rundir import RunFolder
 from pllava_cli.training.settings import Reporter
 
 SPEED_STEPS = 20
 """Steps over which clips per second and the time left are reckoned."""
+_LOGGED = ("loss", "learning_rate", "grad_norm", "eval_loss")
 
 
 class Sealing(TrainerCallback):  # type: ignore[misc]
@@ -27,13 +30,14 @@ class Sealing(TrainerCallback):  # type: ignore[misc]
         self._run, self._keep = run, keep
 
     def on_save(self, args: Any, state: Any, control: Any, **_: Any) -> None:
-        """Seal it."""
+        """Seal it, once each process has written its part."""
+        processes.wait_for_all()
         if state.is_world_process_zero:
             self._run.seal(state.global_step, self._keep)
 
 
 class Log(TrainerCallback):  # type: ignore[misc]
-    """Writes log.jsonl and tells the progress.
+    """Writes log.jsonl and tells the progress; of several processes, only the main one does.
 
     Args:
         file: Lines of steps that will be run again are cut away.
@@ -46,11 +50,12 @@ class Log(TrainerCallback):  # type: ignore[misc]
         self._file, self._reporter = file, reporter
         self._clips = clips_per_step
         lines = [line for line in _lines(file) if line["step"] <= resumed_at] if resumed_at else []
-        file.write_text("".join(json.dumps(line) + "\n" for line in lines), encoding="utf-8")
+        if processes.is_main():
+            write_whole(file, "".join(json.dumps(line) + "\n" for line in lines))
         self._before_s = float(lines[-1].get("elapsed_s", 0.0)) if lines else 0.0
         self._began = time.monotonic()
         self._moments: deque[float] = deque(maxlen=SPEED_STEPS + 1)
-        self.last: dict[str, float] = {}
+        self.last = {name: line[name] for line in lines for name in _LOGGED if name in line}
         """The newest value of each thing logged."""
 
     def on_train_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:
@@ -58,7 +63,9 @@ class Log(TrainerCallback):  # type: ignore[misc]
         self._moments.append(time.monotonic())
 
     def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
-        """Tell the progress."""
+        """Tell the progress, and have the last step logged wherever it falls."""
+        if state.global_step >= state.max_steps:
+            control.should_log = True
         if state.is_world_process_zero:
             self._moments.append(time.monotonic())
             note = self._note(state.max_steps - state.global_step)
@@ -68,8 +75,7 @@ class Log(TrainerCallback):  # type: ignore[misc]
         """Write a line."""
         if not state.is_world_process_zero or "train_runtime" in logs:
             return
-        names = ("loss", "learning_rate", "grad_norm", "eval_loss")
-        shown = {name: float(f"{logs[name]:.6g}") for name in names if name in logs}
+        shown = {name: float(f"{logs[name]:.6g}") for name in _LOGGED if name in logs}
         self.last |= shown
         elapsed_s = round(self._before_s + time.monotonic() - self._began, 2)
         line = {"step": state.global_step, "epoch": round(state.epoch or 0.0, 4), **shown}
@@ -80,6 +86,7 @@ class Log(TrainerCallback):  # type: ignore[misc]
         if "eval_loss" in shown:
             self._reporter.say(f"step {state.global_step}: validation loss {shown['eval_loss']:.4g}")
             self._moments.clear()  # the time of looking is not training's
+            self._moments.append(time.monotonic())
 
     def _steps_per_s(self) -> float:
         if len(self._moments) < 2:

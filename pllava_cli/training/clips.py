@@ -11,10 +11,7 @@ import shutil
 import threading
 import zlib
 from collections.abc import Callable, Iterable
-from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import asdict, dataclass
-from functools import partial
-from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -24,13 +21,12 @@ from pllava_cli.errors import PllavaError
 from pllava_cli.model.pooling import fill_slots
 from pllava_cli.model.preprocessing import ClipPreprocessor, Frames, check_frames
 from pllava_cli.training.data import ClipRef
+from pllava_cli.video.pool import DecoderPool
 from pllava_cli.video.reader import Decoder
 
 PICTURES_FILE, INDEX_FILE = "pictures.u8", "index.jsonl"
 DISK_SHARE = 0.9
 """Share of the free disk that decoded clips may take."""
-QUEUED = 4
-"""Clips waiting for each decoder."""
 
 
 @dataclass(frozen=True)
@@ -56,9 +52,13 @@ class Look:
         frames, _, _ = decoder.sample(clip.path, count, clip.start_s, clip.end_s, timeout_s=self.timeout_s)
         return self.preprocess.pictures([check_frames(frames)])
 
+    def slots(self, pictures: int) -> list[int]:
+        """Which of so many pictures stands in each temporal slot."""
+        return fill_slots(pictures, self.num_frames)
+
     def fill(self, pictures: Frames) -> Frames:
         """The pictures of all temporal slots."""
-        return pictures[fill_slots(len(pictures), self.num_frames)]
+        return pictures[self.slots(len(pictures))]
 
 
 @dataclass(frozen=True)
@@ -110,29 +110,12 @@ class ClipStore:
             The clips that cannot be used, and why.
         """
         bad: dict[ClipRef, PllavaError] = {}
-        pool = _Decoders(decoders)
-        done, todo = 0, iter(clips)
-        try:
-            with ThreadPoolExecutor(decoders) as threads:
-                running: dict[Future[None], ClipRef] = {}
-                while True:
-                    room = decoders * QUEUED - len(running)
-                    running |= {
-                        threads.submit(pool.run, partial(self._take, clip)): clip
-                        for clip in islice(todo, room)
-                    }
-                    if not running:
-                        return bad
-                    for future in wait(running, return_when=FIRST_COMPLETED).done:
-                        clip, done = running.pop(future), done + 1
-                        error = future.exception()
-                        if isinstance(error, PllavaError):
-                            bad[clip] = error
-                        elif error is not None:
-                            raise error
-                    on_clip(done)
-        finally:
-            pool.stop()
+        with DecoderPool(decoders, clips, self._take) as pool:
+            for done, (clip, error) in enumerate(pool, 1):
+                if error is not None:
+                    bad[clip] = error
+                on_clip(done)
+        return bad
 
     def pictures(self, clip: ClipRef) -> Frames:
         """Pictures [T, S, S, 3] of a clip: those kept, or decoded anew.
@@ -146,6 +129,35 @@ class ClipStore:
         if self._decoder is None:
             self._decoder = Decoder()
         return self.look.fill(self.look.at(clip, self._decoder))
+
+    @property
+    def folder(self) -> Path:
+        """Where the pictures are kept."""
+        assert self._folder is not None, "only what lies in a folder is kept"
+        return self._folder
+
+    @property
+    def rows(self) -> int:
+        """How many pictures are kept."""
+        return self._used
+
+    @property
+    def nbytes(self) -> int:
+        """What the pictures take on disk."""
+        return self._used * self._picture_bytes
+
+    @property
+    def digest(self) -> int:
+        """A checksum of what is kept, and where."""
+        return zlib.crc32(
+            json.dumps(sorted((key, *asdict(kept).values()) for key, kept in self._kept.items())).encode()
+        )
+
+    def kept_pictures(self, clip: ClipRef) -> tuple[int, Frames]:
+        """Where a kept clip's pictures begin among all, and the pictures [T, S, S, 3]."""
+        kept = self._kept_of(clip)
+        assert kept is not None, "only what is kept has a place"
+        return kept.first, self._mapped()[kept.first : kept.first + kept.count]
 
     def keeps(self, clips: Iterable[ClipRef]) -> bool:
         """Whether all of the clips are kept decoded."""
@@ -234,25 +246,6 @@ class ClipStore:
         if len(content) == kept.count * self._picture_bytes and zlib.crc32(content) == kept.checksum:
             self._kept[key] = kept
             self._used = max(self._used, kept.first + kept.count)
-
-
-class _Decoders:
-    """One decoder for each thread of a pool."""
-
-    def __init__(self, count: int) -> None:
-        self._free = [Decoder() for _ in range(count)]
-        self._all = list(self._free)
-
-    def run(self, work: Callable[[Decoder], None]) -> None:
-        decoder = self._free.pop()
-        try:
-            work(decoder)
-        finally:
-            self._free.append(decoder)
-
-    def stop(self) -> None:
-        for decoder in self._all:
-            decoder.stop()
 
 
 def _key(clip: ClipRef) -> str:

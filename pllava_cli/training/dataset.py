@@ -15,6 +15,7 @@ from pllava_cli.model.preprocessing import Frames
 from pllava_cli.model.processing import Processor
 from pllava_cli.training.clips import ClipStore
 from pllava_cli.training.data import ClipRef
+from pllava_cli.training.patches import Patches
 from pllava_cli.training.tokens import IGNORED, Ids, Tokens, expanded
 
 ROUND = 64
@@ -34,17 +35,26 @@ class Example:
 class Item:
     """An example ready to be put into a batch."""
 
-    pictures: Frames
-    """[T, S, S, 3]."""
+    frames: Frames | torch.Tensor
+    """Pictures [T, S, S, 3], or, of a clip that the vision tower has seen, patches [T, P, width]."""
     ids: Ids
     labels: Ids
 
 
 class Examples(Dataset[Item]):
-    """Examples by number."""
+    """Examples by number.
 
-    def __init__(self, examples: Sequence[Example], store: ClipStore, processor: Processor) -> None:
-        self._examples, self._store = examples, store
+    Args:
+        examples: The examples.
+        store: Their clips.
+        patches: What the vision tower has seen in the clips, if it has.
+        processor: Of the base.
+    """
+
+    def __init__(
+        self, examples: Sequence[Example], store: ClipStore, patches: Patches | None, processor: Processor
+    ) -> None:
+        self._examples, self._store, self._patches = examples, store, patches
         self._placeholder = processor.tokenizer.placeholder_id
         self._visual_tokens = processor.visual_tokens
 
@@ -54,7 +64,8 @@ class Examples(Dataset[Item]):
     def __getitem__(self, index: int) -> Item:
         example = self._examples[index]
         ids, labels = expanded(example.tokens, self._placeholder, self._visual_tokens)
-        return Item(self._store.pictures(example.clip), ids, labels)
+        frames = self._patches.of(example.clip) if self._patches else self._store.pictures(example.clip)
+        return Item(frames, ids, labels)
 
 
 class Order(Sampler[int]):
@@ -90,13 +101,23 @@ class Collator:
         self._pad = processor.pad_id
 
     def __call__(self, items: Sequence[Item]) -> dict[str, torch.Tensor]:
-        """Tensors of a batch: `input_ids` and `labels` [B, S], `pixel_values` [B * T, 3, S, S]."""
+        """Tensors of a batch.
+
+        Returns:
+            `input_ids` and `labels` [B, S]; `pixel_values` [B * T, 3, S, S], or patches [B * T, P, width].
+        """
         length = -(-max(len(item.ids) for item in items) // ROUND) * ROUND
         return {
             "input_ids": torch.from_numpy(_padded([item.ids for item in items], length, self._pad)),
             "labels": torch.from_numpy(_padded([item.labels for item in items], length, IGNORED)),
-            "pixel_values": self._normalise(np.concatenate([item.pictures for item in items])),
+            "pixel_values": self._frames([item.frames for item in items]),
         }
+
+    def _frames(self, frames: Sequence[Frames | torch.Tensor]) -> torch.Tensor:
+        seen = [each for each in frames if isinstance(each, torch.Tensor)]
+        if seen:
+            return torch.cat(seen)
+        return self._normalise(np.concatenate([each for each in frames if isinstance(each, np.ndarray)]))
 
 
 def _padded(rows: Sequence[Ids], length: int, value: int) -> np.ndarray:

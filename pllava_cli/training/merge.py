@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-from safetensors import SafetensorError
 from safetensors.torch import save_file
 
 from pllava_cli.errors import UsageError
@@ -19,7 +18,7 @@ from pllava_cli.loader import Checked, check_checkpoint
 from pllava_cli.model.layout import Recipe, canonical
 from pllava_cli.model.loading import merged, reading_order
 from pllava_cli.model.tensors import StoredTensor, TensorReader, list_tensors
-from pllava_cli.training.output import write_description, write_whole
+from pllava_cli.training.output import write_description, write_whole, writing
 
 SHARD_BYTES = 5_000_000_000
 """Largest weight file, as the published checkpoints have it."""
@@ -78,22 +77,27 @@ def merge(
     recipes = checked.prepared.recipes
     if not any(recipe.lora_A for recipe in recipes.values()):
         raise UsageError(f"{model} has no LoRA weights to merge", "use it as it is")
+    with writing(out.parent, "name another folder, or free some space", named=out):
+        count, size = _write(checked, out, _tensors(checked, dtype, on_bytes), shard_bytes)
+    return Merged(out, checked.alpha, count, size)
+
+
+def _write(
+    checked: Checked, out: Path, tensors: Iterator[tuple[str, torch.Tensor]], shard_bytes: int
+) -> tuple[int, int]:
+    """Write the folder under another name, and give it its own once it is whole."""
     partial = out.with_name(f".{out.name}.partial")
     try:
         shutil.rmtree(partial, ignore_errors=True)
         partial.mkdir(parents=True)
-        tensors = _tensors(checked, dtype, on_bytes)
-        count, size = _write_shards(partial, tensors, shard_bytes)
+        written = _write_shards(partial, tensors, shard_bytes)
         write_description(partial, checked)
         for file in partial.glob("*.safetensors"):
             shutil.copymode(partial / "config.json", file)  # the library makes it the owner's alone
         partial.rename(out)
-    except (OSError, SafetensorError) as error:
-        reason = getattr(error, "strerror", None) or error
-        raise UsageError(f"cannot write {out}: {reason}", "name another folder, or free some space") from None
     finally:  # there only if something, an interruption perhaps, came between
         shutil.rmtree(partial, ignore_errors=True)
-    return Merged(out, checked.alpha, count, size)
+    return written
 
 
 def _tensors(

@@ -1,10 +1,10 @@
 """One run of training, from the words of the command line to the adapter in its folder."""
 
 import hashlib
-import os
+import shutil
 import signal
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -12,18 +12,18 @@ from typing import Any
 import torch
 from transformers import set_seed
 
-from pllava_cli import registry
-from pllava_cli.errors import CheckpointError, DeviceError, ExitStatus, PllavaError, UsageError
-from pllava_cli.loader import Checked, check_checkpoint
-from pllava_cli.model.device import RuntimePlan
-from pllava_cli.model.layout import canonical
-from pllava_cli.model.tensors import list_tensors
+from pllava_cli.errors import DeviceError, ExitStatus, PllavaError, UsageError
+from pllava_cli.loader import Checked, Opened
+from pllava_cli.training import processes
+from pllava_cli.training.base import device, find_base, name_of
 from pllava_cli.training.callbacks import Log, Sealing, Stop
-from pllava_cli.training.data import check_regular
+from pllava_cli.training.clips import DISK_SHARE
 from pllava_cli.training.dataset import Collator, Examples
-from pllava_cli.training.examples import Gathered, gather
+from pllava_cli.training.examples import Gathered, gather, look
+from pllava_cli.training.lines import check_regular
 from pllava_cli.training.lora import add_lora, resolved_targets, trainable
-from pllava_cli.training.output import write_description
+from pllava_cli.training.output import write_description, writing
+from pllava_cli.training.patches import Patches
 from pllava_cli.training.rundir import RunFolder
 from pllava_cli.training.settings import Reporter, TrainSettings
 from pllava_cli.training.trainer import PllavaTrainer
@@ -42,15 +42,30 @@ class Outcome:
     eval_loss: float | None
 
 
+@dataclass(frozen=True)
+class _Start:
+    """What a run begins with, once all is known to be sound."""
+
+    settings: TrainSettings
+    base: Checked
+    gathered: Gathered
+    run: RunFolder
+    checkpoint: Path | None
+    """Where it goes on; None: it begins."""
+
+    @property
+    def step(self) -> int:
+        """Steps already done."""
+        return int(self.checkpoint.name.partition("-")[2]) if self.checkpoint else 0
+
+
 def check(settings: TrainSettings, reporter: Reporter) -> Gathered:
     """Look at all data and at the base, train nothing and write nothing.
 
     Raises:
-        PllavaError: Something is wrong with either.
+        PllavaError: Something is wrong with the base, or a file cannot be read; bad lines are in the result.
     """
-    base = _base(settings)
-    resolved_targets(base.prepared.model, settings.recipe.targets)
-    return gather(settings, base, reporter, cache=None)
+    return look(*_with_base(settings), reporter, cache=None)
 
 
 def train(settings: TrainSettings, reporter: Reporter) -> Outcome:
@@ -65,88 +80,124 @@ def train(settings: TrainSettings, reporter: Reporter) -> Outcome:
         KeyboardInterrupt: Ended by SIGINT, with a checkpoint.
         SystemExit: Ended by SIGTERM, with a checkpoint.
     """
+    reporter = reporter if processes.is_main() else processes.Silent()
     run = RunFolder(settings.out)
-    is_main = int(os.environ.get("RANK", "0")) == 0
-    if is_main:
-        run.check()
-    base = _base(settings)
-    targets = resolved_targets(base.prepared.model, settings.recipe.targets)
-    settings = replace(settings, recipe=replace(settings.recipe, targets=targets))
-    recorded = _recorded(settings, base)
-    with _main_first(base.prepared.plan):
-        if is_main:
-            run.open(recorded, resume=settings.resume)
-        gathered = gather(settings, base, reporter, cache=run.cache)
-        if is_main:
-            run.record(recorded | {"examples": len(gathered.examples)})
-            gathered.write_skipped(run.skipped)
     try:
-        return _train(settings, base, gathered, run, reporter)
+        with writing(settings.out, "free some space, or make the folder writable; the same command goes on"):
+            with processes.main_first(on_cpu=not device(settings.device).startswith("cuda")):
+                start = _start(settings, run, reporter)
+            try:
+                return _train(start, reporter)
+            finally:
+                start.gathered.store.close()
     finally:
-        gathered.store.close()
         run.release()
 
 
-def _train(
-    settings: TrainSettings, base: Checked, gathered: Gathered, run: RunFolder, reporter: Reporter
-) -> Outcome:
-    recipe, stop = settings.recipe, Stop()
-    opened = base.load(lambda done, total: reporter.progress("loading the base", done, total))
+def _with_base(settings: TrainSettings) -> tuple[TrainSettings, Checked]:
+    """The settings with the layers that LoRA is put on, and the base."""
+    base = find_base(settings)
+    targets = resolved_targets(base.prepared.model, settings.recipe.targets)
+    return replace(settings, recipe=replace(settings.recipe, targets=targets)), base
+
+
+def _start(settings: TrainSettings, run: RunFolder, reporter: Reporter) -> _Start:
+    """Look at everything; the main process notes in the folder what the run begins with."""
+    if not processes.is_main():  # whose clips the main process has kept
+        settings, base = _with_base(replace(settings, cache_gb=0.0))
+        gathered = gather(settings, base, reporter, cache=run.cache)
+        return _Start(settings, base, gathered, run, run.last_checkpoint())
+    run.check()
+    settings, base = _with_base(settings)
+    recorded = _recorded(settings, base)
+    run.open(recorded, resume=settings.resume)
+    try:
+        gathered = gather(settings, base, reporter, cache=run.cache)
+    except Exception:  # not an interruption: the clips that are kept by then serve the next start
+        run.retract()
+        raise
+    run.record(recorded | {"examples": len(gathered.examples)}, resume=settings.resume)
+    gathered.write_skipped(run.skipped)
+    return _Start(settings, base, gathered, run, run.last_checkpoint())
+
+
+def _train(start: _Start, reporter: Reporter) -> Outcome:
+    recipe, stop = start.settings.recipe, Stop()
+    opened = start.base.load(lambda done, total: reporter.progress("loading the base", done, total))
     set_seed(recipe.seed)
-    model = add_lora(opened.model, recipe, _name_of(base), opened.plan.quantize)
+    model = add_lora(opened.model, recipe, name_of(start.base), opened.plan.quantize)
     trained, whole = trainable(model)
     reporter.say(
-        f"training {trained:,} of {whole:,} parameters on {len(gathered.examples):,} conversations, "
+        f"training {trained:,} of {whole:,} parameters on {len(start.gathered.examples):,} conversations, "
         f"{opened.plan.device}, {opened.plan.dtype}, quantisation {opened.plan.quantize}"
     )
-    resumed = run.last_checkpoint()
-    step = int(resumed.name.partition("-")[2]) if resumed else 0
-    if resumed:
-        reporter.say(f"going on from step {step}")
-    per_step = recipe.batch_size * recipe.gradient_accumulation * int(os.environ.get("WORLD_SIZE", "1"))
-    log = Log(run.log, reporter, per_step, step)
-    workers = settings.workers if settings.workers is not None else (0 if gathered.all_kept else 2)
+    if start.checkpoint:
+        reporter.say(f"going on from step {start.step}")
+    per_step = recipe.batch_size * recipe.gradient_accumulation * processes.count()
+    log = Log(start.run.log, reporter, per_step, start.step)
     trainer = PllavaTrainer(
         model=model,
-        settings=settings,
+        settings=start.settings,
         plan=opened.plan,
-        examples=Examples(gathered.examples, gathered.store, opened.processor),
-        validation=Examples(gathered.validation, gathered.store, opened.processor)
-        if gathered.validation
-        else None,
-        collator=Collator(opened.processor),
-        folder=str(run.checkpoints),
-        workers=workers,
-        callbacks=[log, stop, Sealing(run, settings.keep_checkpoints)],
+        **_data(start, opened, reporter),
+        folder=str(start.run.checkpoints),
+        callbacks=[log, stop, Sealing(start.run, start.settings.keep_checkpoints)],
     )
-    _run_loop(trainer, str(resumed) if resumed else None, stop)
+    with _told_plainly(trainer.args.device), stop.listening() if processes.count() == 1 else nullcontext():
+        trainer.train(resume_from_checkpoint=str(start.checkpoint) if start.checkpoint else None)
     done, total = trainer.state.global_step, trainer.state.max_steps
     if stop.signal is not None and done < total:
         reporter.say(f"stopped after step {done} of {total}; the same command goes on from there")
         raise (KeyboardInterrupt if stop.signal == signal.SIGINT else SystemExit(ExitStatus.TERMINATED))
-    outcome = Outcome(
-        settings.out,
-        done,
-        len(gathered.examples),
-        len(gathered.skipped),
-        log.last.get("loss"),
-        log.last.get("eval_loss"),
-    )
-    _write_output(trainer, base, run, outcome)
-    return outcome
+    return _write_output(trainer, start, log)
 
 
-def _run_loop(trainer: PllavaTrainer, resumed: str | None, stop: Stop) -> None:
-    """Run the library's loop, and translate what a worker process raises."""
+def _data(start: _Start, opened: Opened, reporter: Reporter) -> dict[str, Any]:
+    """The arguments of the trainer that feed it."""
+    gathered, processor = start.gathered, opened.processor
+    with processes.main_first(on_cpu=opened.plan.device == "cpu"):
+        patches = _patches(start, opened, reporter)
+    workers = start.settings.workers
+    return {
+        "examples": Examples(gathered.examples, gathered.store, patches, processor),
+        "validation": Examples(gathered.validation, gathered.store, patches, processor)
+        if gathered.validation
+        else None,
+        "collator": Collator(processor),
+        "workers": workers if workers is not None else (0 if gathered.all_kept else 2),
+    }
+
+
+def _patches(start: _Start, opened: Opened, reporter: Reporter) -> Patches | None:
+    """What the vision tower sees in the clips, where they are met again and there is room to keep it."""
+    gathered, settings, recipe = start.gathered, start.settings, start.settings.recipe
+    clips = list(dict.fromkeys(each.clip for each in (*gathered.examples, *gathered.validation)))
+    met = recipe.epochs * len(gathered.examples)
+    if recipe.steps is not None:
+        met = recipe.steps * recipe.batch_size * recipe.gradient_accumulation * processes.count()
+    if not gathered.all_kept or met < 2 * len(clips):
+        return None
+    patches = Patches(gathered.store, opened.model, opened.plan.torch_dtype)
+    if patches.are_kept():
+        return patches
+    free = shutil.disk_usage(gathered.store.folder).free * DISK_SHARE
+    if patches.nbytes > min(settings.cache_gb * 1e9 - gathered.store.nbytes, free):
+        return None
     try:
-        if trainer.args.world_size > 1:  # each process would end at a step of its own
-            trainer.train(resume_from_checkpoint=resumed)
-            return
-        with stop.listening():
-            trainer.train(resume_from_checkpoint=resumed)
+        patches.see(clips, lambda done: reporter.progress("seeing the clips", done, len(clips)))
+    except OSError:  # the disk is full after all: the tower is run at every step
+        return None
+    return patches
+
+
+@contextmanager
+def _told_plainly(where: torch.device) -> Iterator[None]:
+    """Translate what the library's loop raises, and what a process that prepares batches does."""
+    try:
+        yield
     except torch.OutOfMemoryError:
         raise DeviceError(
-            f"the memory of {trainer.args.device} does not suffice for training",
+            f"the memory of {where} does not suffice for training",
             "use a smaller --batch-size, --gradient-checkpointing, or --quantize 4bit",
         ) from None
     except PllavaError as error:
@@ -156,45 +207,23 @@ def _run_loop(trainer: PllavaTrainer, resumed: str | None, stop: Stop) -> None:
         raise
 
 
-def _base(settings: TrainSettings) -> Checked:
-    """Find and check the base.
-
-    Raises:
-        CheckpointError: It is no base, because it holds LoRA weights itself.
-        UsageError: A target that does not exist, or a device that training cannot choose.
-    """
-    checkpoint = registry.find(settings.model)
-    folder = registry.locate(checkpoint, offline=settings.offline)
-    if any(canonical(tensor.key)[1] != "weight" for tensor in list_tensors(folder)):
-        raise CheckpointError(
-            f"{settings.model} holds LoRA weights of its own",
-            f"fold them in first: pllava models merge {settings.model} -o FOLDER, then --model FOLDER",
-        )
-    return check_checkpoint(
-        settings.model,
-        alpha=None,
-        base=None,
-        num_frames=settings.num_frames,
-        pooling_shape=settings.pooling_shape,
-        offline=settings.offline,
-        device=_device(settings.device),
-        dtype=settings.dtype,
-        quantize=settings.quantize,
+def _write_output(trainer: PllavaTrainer, start: _Start, log: Log) -> Outcome:
+    """Write the adapter; its weights come last, and with them the folder is a checkpoint."""
+    outcome = Outcome(
+        start.settings.out,
+        trainer.state.global_step,
+        len(start.gathered.examples),
+        len(start.gathered.bad),
+        log.last.get("loss"),
+        log.last.get("eval_loss"),
     )
-
-
-def _device(asked: str) -> str:
-    """The device of this process: accelerate's choice among several, else the first."""
-    local = int(os.environ.get("LOCAL_RANK", "0"))
-    if asked.startswith("cuda:") and asked != f"cuda:{local}":
-        number = asked.partition(":")[2]
-        raise UsageError(
-            f"training takes the first device there is, not {asked}",
-            f"run CUDA_VISIBLE_DEVICES={number} pllava train … --device cuda",
-        )
-    if asked == "cpu" or (asked == "auto" and not torch.cuda.is_available()):
-        return asked
-    return f"cuda:{local}"
+    if processes.is_main():
+        write_description(start.run.path, start.base)
+    trainer.save_model(str(start.run.path))
+    processes.wait_for_all()
+    if processes.is_main():
+        start.run.finish({key: value for key, value in asdict(outcome).items() if key != "out"})
+    return outcome
 
 
 def _recorded(settings: TrainSettings, base: Checked) -> dict[str, Any]:
@@ -202,17 +231,18 @@ def _recorded(settings: TrainSettings, base: Checked) -> dict[str, Any]:
     config, plan = base.prepared.model.config, base.prepared.plan
     files = [*settings.data, *([settings.validation] if settings.validation else [])]
     return {
-        "model": _name_of(base),
+        "model": name_of(base),
         "data": {str(file): _digest(file) for file in files},
         "frames": config.num_frames,
         "pooling_shape": list(config.pooling_shape),
+        "template": base.checkpoint.template,
         "system": settings.system,
         "device": plan.device.partition(":")[0],
         "dtype": plan.dtype,
         "quantize": plan.quantize,
         "eval_every": settings.eval_every if settings.validation else None,
         "skip_bad": settings.skip_bad,
-        "processes": int(os.environ.get("WORLD_SIZE", "1")),
+        "processes": processes.count(),
         **asdict(settings.recipe),
     }
 
@@ -224,30 +254,3 @@ def _digest(file: Path) -> str:
             return hashlib.file_digest(stream, "sha256").hexdigest()
     except OSError as error:
         raise UsageError(f"cannot read {file}: {error.strerror or error}", "check the name") from None
-
-
-def _name_of(base: Checked) -> str:
-    """By what adapter_config.json is to name the base: its name, or its folder."""
-    return str(base.folder) if base.checkpoint.origin == registry.GIVEN else base.checkpoint.name
-
-
-def _write_output(trainer: PllavaTrainer, base: Checked, run: RunFolder, outcome: Outcome) -> None:
-    """Write the adapter; its weights come last, and with them the folder is a checkpoint."""
-    if trainer.is_world_process_zero():
-        write_description(run.path, base)
-    trainer.save_model(str(run.path))
-    trainer.accelerator.wait_for_everyone()
-    if trainer.is_world_process_zero():
-        run.finish({key: value for key, value in asdict(outcome).items() if key != "out"})
-
-
-@contextmanager
-def _main_first(plan: RuntimePlan) -> Iterator[None]:
-    """Let the main process go before the others, where accelerate has started several."""
-    if int(os.environ.get("WORLD_SIZE", "1")) == 1:
-        yield
-        return
-    from accelerate import PartialState
-
-    with PartialState(cpu=plan.device == "cpu").main_process_first():
-        yield

@@ -2,24 +2,27 @@
 
 A run may be killed at any moment and begun again with the same words. A checkpoint counts only once a
 list of its files and their sizes has been written beside them, so that one torn by a kill is told from
-a whole one; an older one goes only after that.
+a whole one; an older one goes only after that. What says that there is a run, run.json, appears when the
+data have been found sound, and is replaced, never removed.
 """
 
 import fcntl
 import json
 import os
 import shutil
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from pllava_cli import __version__
 from pllava_cli.errors import UsageError
-from pllava_cli.model.adapter import WEIGHTS_FILE
-from pllava_cli.training.output import write_whole
+from pllava_cli.model.adapter import CONFIG_FILE, WEIGHTS_FILE
+from pllava_cli.registry import TRAINING_FILE, TRAINING_SCHEMA
+from pllava_cli.training.output import CONFIG, FILES, partial_name, write_whole
 
-RUN_FILE = "run.json"
-SCHEMA = "pllava.training/1"
-_OURS = ("checkpoints", "cache", RUN_FILE, "log.jsonl", "skipped.jsonl", "lock", WEIGHTS_FILE)
+_CACHE, _LOCK = "cache", "lock"
+_RESULTS = (WEIGHTS_FILE, "checkpoints", "log.jsonl", "skipped.jsonl", CONFIG_FILE, CONFIG, *FILES)
+"""What a run leaves that must not outlive it, the weights first: without them nothing looks finished."""
 _COMPLETE = "complete.json"
 
 
@@ -33,10 +36,13 @@ class RunFolder:
     def __init__(self, path: Path) -> None:
         self.path = path
         self.checkpoints = path / "checkpoints"
-        self.cache = path / "cache"
+        self.cache = path / _CACHE
         self.log = path / "log.jsonl"
         self.skipped = path / "skipped.jsonl"
+        self._file = path / TRAINING_FILE
         self._lock: Any = None
+        self._made: list[Path] = []
+        """What `open` has made, or has made place for; the deepest first."""
 
     def check(self) -> None:
         """Refuse a folder that holds something else, or a run that is finished.
@@ -49,9 +55,11 @@ class RunFolder:
         if not self.path.is_dir():
             raise UsageError(f"{self.path} is not a directory", "name another with -o")
         state = self._state()
-        if state is None and any(each.name not in ("cache", "lock") for each in self.path.iterdir()):
+        before = (_CACHE, _LOCK, partial_name(self._file).name)  # what a run has before it has run.json
+        if state is None and any(each.name not in before for each in self.path.iterdir()):
             raise UsageError(f"{self.path} is not empty and holds no training run", "name another with -o")
         if state and state.get("finished"):
+            self._tidy()  # it may have been ended before it could
             raise UsageError(
                 f"the training in {self.path} is finished",
                 f"use it with --model {self.path}, or name another with -o",
@@ -62,12 +70,14 @@ class RunFolder:
 
         Args:
             recorded: The settings that change the weights.
-            resume: Whether to go on with what is there; else it is thrown away.
+            resume: Whether to go on with what is there; else `record` throws it away.
 
         Raises:
             UsageError: It was begun with other settings, or another process trains there.
         """
         self.check()
+        ours = (self.cache, self.path / "lock", self.path, *self.path.parents)
+        self._made = [each for each in ours if not each.exists()]
         try:
             self.path.mkdir(parents=True, exist_ok=True)
             self._take_lock()
@@ -75,19 +85,38 @@ class RunFolder:
             raise UsageError(
                 f"cannot write to {self.path}: {error.strerror or error}", "name another folder with -o"
             ) from None
-        if not resume:
-            self._clear()
-        self._compare(recorded)
+        if resume:
+            self._compare(recorded)
 
-    def record(self, recorded: dict[str, Any]) -> None:
-        """Note what the run was begun with, now that its data are known to be sound.
+    def record(self, recorded: dict[str, Any], *, resume: bool) -> None:
+        """Note what the run is begun with, now that its data are known to be sound.
+
+        Args:
+            recorded: The settings that change the weights.
+            resume: Whether to go on with what is there; else it is thrown away.
 
         Raises:
             UsageError: It was begun with other settings.
         """
-        self._compare(recorded)
-        if self._state() is None:
+        if resume:
+            self._compare(recorded)
+        else:
+            self._clear()
+        if not resume or self._state() is None:
             self._write({"settings": recorded})
+
+    def retract(self) -> None:
+        """Undo `open` where no run has begun since: what was not there goes again."""
+        if self._made and self._state() is None:
+            for each in self._made:
+                with suppress(OSError):  # others have come meanwhile
+                    if each == self.cache:
+                        shutil.rmtree(each)
+                    elif each.is_dir():
+                        each.rmdir()
+                    else:
+                        each.unlink()  # the lock, while it is held: nobody else can have taken it
+        self.release()
 
     def release(self) -> None:
         """Let other processes have the folder."""
@@ -99,8 +128,7 @@ class RunFolder:
         """Note that the run is finished, and drop what only an unfinished one needs."""
         state = self._state() or {}
         self._write(state | {"finished": True, "outcome": outcome})
-        shutil.rmtree(self.cache, ignore_errors=True)
-        shutil.rmtree(self.checkpoints, ignore_errors=True)
+        self._tidy()
 
     def last_checkpoint(self) -> Path | None:
         """The newest whole checkpoint; those that are torn are removed."""
@@ -132,12 +160,15 @@ class RunFolder:
         return [found[number] for number in sorted(found)]
 
     def _clear(self) -> None:
-        for name in _OURS:
-            target = self.path / name
+        for target in (self.path / name for name in _RESULTS):
             if target.is_dir():
                 shutil.rmtree(target)
-            elif name != "lock":
+            else:
                 target.unlink(missing_ok=True)
+
+    def _tidy(self) -> None:
+        shutil.rmtree(self.cache, ignore_errors=True)
+        shutil.rmtree(self.checkpoints, ignore_errors=True)
 
     def _compare(self, recorded: dict[str, Any]) -> None:
         before = (self._state() or {"settings": {}})["settings"]
@@ -155,23 +186,22 @@ class RunFolder:
 
     def _state(self) -> dict[str, Any] | None:
         """run.json; None where there is none."""
-        file = self.path / RUN_FILE
         try:
-            state = json.loads(file.read_text(encoding="utf-8"))
-            if state["schema"] != SCHEMA or not isinstance(state["settings"], dict):
+            state = json.loads(self._file.read_text(encoding="utf-8"))
+            if state["schema"] != TRAINING_SCHEMA or not isinstance(state["settings"], dict):
                 raise ValueError("it is of another kind")
         except FileNotFoundError:
             return None
         except (OSError, ValueError, KeyError, TypeError) as error:
-            raise UsageError(f"{file} cannot be read: {error}", "name another folder with -o") from None
+            raise UsageError(f"{self._file} cannot be read: {error}", "name another folder with -o") from None
         return dict(state)
 
     def _write(self, state: dict[str, Any]) -> None:
-        whole = {"schema": SCHEMA, "tool": {"name": "pllava", "version": __version__}} | state
-        write_whole(self.path / RUN_FILE, json.dumps(whole, indent=1))
+        whole = {"schema": TRAINING_SCHEMA, "tool": {"name": "pllava", "version": __version__}} | state
+        write_whole(self._file, json.dumps(whole, indent=1))
 
     def _take_lock(self) -> None:
-        self._lock = (self.path / "lock").open("w")
+        self._lock = (self.path / _LOCK).open("w")
         try:
             fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:

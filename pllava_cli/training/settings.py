@@ -31,8 +31,10 @@ class Recipe:
     """At the end of the warm-up; falls to nothing along a cosine."""
     warmup: float = 0.2
     """Share of the steps over which the learning rate rises from nothing."""
+    optimizer: str = "adamw"
+    """"adamw"; or "muon": Muon for LoRA's matrices, AdamW for the projector."""
     weight_decay: float = 0.02
-    """AdamW's, not applied to biases."""
+    """Not applied to biases."""
     max_grad_norm: float = 0.0
     """Gradients are scaled down to this norm; 0: never."""
     rank: int = 128

@@ -6,17 +6,19 @@ The loop, gradient accumulation, precision, several devices and checkpoints are 
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from peft import PeftModel
 from torch import Tensor
 from torch.nn import functional
-from transformers import PrinterCallback, Trainer, TrainerCallback, TrainingArguments
+from transformers import EvalPrediction, PrinterCallback, Trainer, TrainerCallback, TrainingArguments
 
 from pllava_cli.errors import UsageError
 from pllava_cli.model.device import RuntimePlan
 from pllava_cli.training.dataset import ROUND, Collator, Examples, Order
 from pllava_cli.training.lora import save_adapter
-from pllava_cli.training.settings import TrainSettings
+from pllava_cli.training.optimizer import muon_and_adamw
+from pllava_cli.training.settings import Recipe, TrainSettings
 from pllava_cli.training.tokens import IGNORED
 
 
@@ -48,6 +50,7 @@ class PllavaTrainer(Trainer):  # type: ignore[misc]
         workers: int,
         callbacks: list[TrainerCallback],
     ) -> None:
+        self._recipe = settings.recipe
         self._order = Order(len(examples), settings.recipe.seed)
         super().__init__(
             model=model,
@@ -55,6 +58,7 @@ class PllavaTrainer(Trainer):  # type: ignore[misc]
             data_collator=collator,
             train_dataset=examples,
             eval_dataset=validation,
+            compute_metrics=_mean_loss,
             callbacks=[*callbacks, _Epochs(self._order)],
         )
         self.remove_callback(PrinterCallback)
@@ -68,25 +72,22 @@ class PllavaTrainer(Trainer):  # type: ignore[misc]
         return_outputs: bool = False,
         num_items_in_batch: Tensor | int | None = None,
     ) -> Any:
-        """Mean cross entropy of the answers' tokens.
-
-        Logits are made only for positions at which some row of the batch answers: a clip's visual
-        tokens are most of a row, and the vocabulary is wide. Their number is rounded up for the same
-        reason as the rows' length.
-        """
-        targets = inputs.pop("labels")[:, 1:]
-        asked = (targets != IGNORED).any(0).nonzero().flatten()
-        asked = functional.pad(asked, (0, -len(asked) % ROUND))  # by position 0, which is never an answer's
-        logits = model(**inputs, logits_to_keep=asked, use_cache=False).logits
-        wanted = targets[:, asked].flatten()
-        total = functional.cross_entropy(
-            logits.flatten(0, 1).float(), wanted, ignore_index=IGNORED, reduction="sum"
-        )
+        """Mean cross entropy of the answers' tokens."""
+        logits, wanted = _answers(model, inputs)
+        total = functional.cross_entropy(logits, wanted, ignore_index=IGNORED, reduction="sum")
         count = num_items_in_batch if num_items_in_batch is not None else (wanted != IGNORED).sum()
         loss = total / count
         if num_items_in_batch is not None:  # which counts all devices' tokens, whose gradients are averaged
             loss = loss * self.accelerator.num_processes
         return (loss, {}) if return_outputs else loss
+
+    def create_optimizer(self, model: torch.nn.Module | None = None) -> torch.optim.Optimizer:
+        """The recipe's optimizer; AdamW is the library's own."""
+        if self._recipe.optimizer == "muon":
+            rate, decay = self._recipe.learning_rate, self._recipe.weight_decay
+            self.optimizer = muon_and_adamw(model or self.model, rate, decay)
+        made: torch.optim.Optimizer = super().create_optimizer(model)  # which keeps the one that is there
+        return made
 
     def training_step(self, *inputs: Any, **more: Any) -> Tensor:
         """One forward and backward pass.
@@ -102,6 +103,33 @@ class PllavaTrainer(Trainer):  # type: ignore[misc]
             )
         return loss
 
+    def prediction_step(
+        self,
+        model: torch.nn.Module,
+        inputs: dict[str, Tensor],
+        prediction_loss_only: bool,
+        ignore_keys: list[str] | None = None,
+    ) -> tuple[None, Tensor, Tensor]:
+        """What `_mean_loss` needs of each row: its answers' cross entropy, and their tokens, [B, 1] each."""
+        inputs = self._prepare_inputs(inputs)
+        rows = len(inputs["labels"])
+        with torch.no_grad(), self.compute_loss_context_manager():
+            logits, wanted = _answers(model, inputs)
+        losses = functional.cross_entropy(logits, wanted, ignore_index=IGNORED, reduction="none")
+        counts = (wanted != IGNORED).long()
+        return None, losses.view(rows, -1).sum(1, keepdim=True), counts.view(rows, -1).sum(1, keepdim=True)
+
+    def get_batch_samples(self, *arguments: Any) -> tuple[list[Any], Any]:
+        """The batches of an update; none where the last update was made before the run was interrupted.
+
+        The library asks only after an update whether it was the last.
+        """
+        if self.state.global_step >= self.state.max_steps:
+            self.control.should_training_stop = True
+            return [], None
+        batches: tuple[list[Any], Any] = super().get_batch_samples(*arguments)
+        return batches
+
     def floating_point_ops(self, inputs: dict[str, Any]) -> int:
         """Nothing: the library's estimate counts every parameter anew at each step."""
         return 0
@@ -114,6 +142,25 @@ class PllavaTrainer(Trainer):  # type: ignore[misc]
             super()._save(output_dir, state_dict)
         elif self.args.should_save:
             save_adapter(self.model, Path(output_dir or self.args.output_dir), state_dict)
+
+
+def _answers(model: torch.nn.Module, inputs: dict[str, Tensor]) -> tuple[Tensor, Tensor]:
+    """Logits [N, V] of the answers' positions, and the ids [N] that belong there, or `IGNORED`.
+
+    Logits are made only for positions at which some row of the batch answers: a clip's visual tokens are
+    most of a row, and the vocabulary is wide. Their number is rounded up for the same reason as the rows'
+    length.
+    """
+    targets = inputs.pop("labels")[:, 1:]
+    asked = (targets != IGNORED).any(0).nonzero().flatten()
+    asked = functional.pad(asked, (0, -len(asked) % ROUND))  # by position 0, which is never an answer's
+    logits = model(**inputs, logits_to_keep=asked, use_cache=False).logits
+    return logits.flatten(0, 1).float(), targets[:, asked].flatten()
+
+
+def _mean_loss(found: EvalPrediction) -> dict[str, float]:
+    """Mean cross entropy of all the answers' tokens of the validation data, however they are batched."""
+    return {"loss": float(found.predictions.sum(dtype=np.float64) / found.label_ids.sum())}
 
 
 class _Epochs(TrainerCallback):  # type: ignore[misc]
@@ -138,35 +185,25 @@ def arguments(
         workers: Processes that prepare batches.
         evaluates: Whether there is validation data.
     """
-    recipe = settings.recipe
+    on_cpu = plan.device == "cpu"
     made = TrainingArguments(
         output_dir=folder,
-        num_train_epochs=recipe.epochs,
-        max_steps=-1 if recipe.steps is None else recipe.steps,
-        per_device_train_batch_size=recipe.batch_size,
-        per_device_eval_batch_size=recipe.batch_size,
-        gradient_accumulation_steps=recipe.gradient_accumulation,
-        learning_rate=recipe.learning_rate,
-        lr_scheduler_type="cosine",
-        warmup_steps=recipe.warmup,
-        weight_decay=recipe.weight_decay,
-        max_grad_norm=recipe.max_grad_norm,
-        seed=recipe.seed,
-        use_cpu=plan.device == "cpu",
+        **_optimisation(settings.recipe),
+        use_cpu=on_cpu,
         bf16=plan.dtype == "bf16",
-        fp16=plan.dtype == "fp16",
+        fp16=plan.dtype == "fp16",  # with the loss scaled; what is trained is float32 (see `add_lora`)
+        logging_first_step=True,
         logging_steps=settings.log_every,
         logging_nan_inf_filter=False,
         save_strategy="steps",
         save_steps=settings.save_every,
         eval_strategy="steps" if evaluates else "no",
         eval_steps=settings.eval_every,
-        prediction_loss_only=True,
         label_names=["labels"],
         remove_unused_columns=False,
         dataloader_num_workers=workers,
         dataloader_persistent_workers=workers > 0,
-        dataloader_pin_memory=plan.device != "cpu",
+        dataloader_pin_memory=not on_cpu,
         ddp_find_unused_parameters=False,
         disable_tqdm=True,
         log_level="error",
@@ -175,3 +212,20 @@ def arguments(
     if made.n_gpu > 1:  # several devices take several processes, by accelerate; not the library's threads
         made._n_gpu = 1
     return made
+
+
+def _optimisation(recipe: Recipe) -> dict[str, Any]:
+    """The library's names for a recipe's numbers."""
+    return {
+        "num_train_epochs": recipe.epochs,
+        "max_steps": -1 if recipe.steps is None else recipe.steps,
+        "per_device_train_batch_size": recipe.batch_size,
+        "per_device_eval_batch_size": recipe.batch_size,
+        "gradient_accumulation_steps": recipe.gradient_accumulation,
+        "learning_rate": recipe.learning_rate,
+        "lr_scheduler_type": "cosine",
+        "warmup_steps": recipe.warmup,
+        "weight_decay": recipe.weight_decay,
+        "max_grad_norm": recipe.max_grad_norm,
+        "seed": recipe.seed,
+    }

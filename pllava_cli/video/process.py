@@ -5,15 +5,18 @@ than decoding a short clip. It is started as a plain subprocess, so a script tha
 `if __name__ == "__main__"`, and in a session of its own, so Ctrl-C reaches only the caller.
 """
 
+import base64
 import contextlib
 import json
 import os
+import pickle
 import queue
 import signal
 import subprocess
 import sys
 import tempfile
 import threading
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +38,9 @@ BOOT = (
 )
 """The worker imports exactly what this process would, wherever the package was found."""
 DAMAGED_HINT = "the file may be damaged; convert it: ffmpeg -i CLIP converted.mp4"
+
+Transform = Callable[[NDArray[np.uint8]], NDArray[np.uint8]]
+"""What is done to frames in the worker, so that only its result is handed over; must be one that pickles."""
 
 
 class WorkerDiedError(Exception):
@@ -74,9 +80,13 @@ class DecodeWorker:
         """Tell whether the process still runs."""
         return self._process.poll() is None
 
-    def stop(self) -> None:
-        """End the process now."""
+    def kill(self) -> None:
+        """End the process now, from any thread; the one that waits for an answer hears of it."""
         self._process.kill()
+
+    def stop(self) -> None:
+        """End the process now, and let go of all that belongs to it."""
+        self.kill()
         self._process.wait()
         self._listener.join()
         with contextlib.suppress(OSError):
@@ -86,9 +96,9 @@ class DecodeWorker:
                 self._folder.cleanup()
 
     def decode(
-        self, clip: Path, selection: Selection, timeout_s: float
+        self, clip: Path, selection: Selection, timeout_s: float, transform: Transform | None = None
     ) -> tuple[NDArray[np.uint8], DecodeReport]:
-        """Have the worker read the frames of a clip.
+        """Have the worker read the frames of a clip, and make of them what `transform` says.
 
         Raises:
             ClipError: The clip cannot be decoded.
@@ -101,7 +111,10 @@ class DecodeWorker:
             if "error" in started:
                 raise _error(started["error"], shown_name(clip))
             self._ready = True
-        self._say({"clip": str(clip), "selection": vars(selection), "folder": self._frames_folder()})
+        request = {"clip": str(clip), "selection": vars(selection), "folder": self._frames_folder()}
+        if transform is not None:
+            request["transform"] = base64.b64encode(pickle.dumps(transform)).decode()
+        self._say(request)
         answer = self._hear(timeout_s)
         while "progress" in answer:
             answer = self._hear(timeout_s)

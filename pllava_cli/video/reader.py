@@ -16,7 +16,13 @@ from numpy.typing import NDArray
 from pllava_cli.errors import ClipError, UsageError
 from pllava_cli.video.limits import MAX_FRAMES
 from pllava_cli.video.probe import check_file, shown_name
-from pllava_cli.video.process import DAMAGED_HINT, DecodeWorker, WorkerDiedError, WorkerSilentError
+from pllava_cli.video.process import (
+    DAMAGED_HINT,
+    DecodeWorker,
+    Transform,
+    WorkerDiedError,
+    WorkerSilentError,
+)
 from pllava_cli.video.report import DecodeReport as DecodeReport
 from pllava_cli.video.sampling import Selection
 
@@ -43,15 +49,19 @@ class Decoder:
         end: float | None = None,
         *,
         timeout_s: float = DEFAULT_TIMEOUT_S,
+        transform: Transform | None = None,
     ) -> tuple[NDArray[np.uint8], list[float], DecodeReport]:
-        """Sample frames as `sample_frames` does."""
+        """Sample frames as `sample_frames` does.
+
+        With a `transform`, what it makes of the frames in the worker is returned in their place.
+        """
         selection = _checked(n, start, end)
         if not timeout_s > 0:
             raise UsageError(f"a decoder cannot be given {timeout_s} s", "give a timeout above 0")
         clip = check_file(path)
         with self._lock:
             try:
-                frames, report = self._running().decode(clip, selection, timeout_s)
+                frames, report = self._running().decode(clip, selection, timeout_s, transform)
             except WorkerDiedError as cause:
                 self._discard()
                 raise ClipError(f"{shown_name(clip)}: the decoder crashed ({cause})", DAMAGED_HINT) from None
@@ -77,6 +87,12 @@ class Decoder:
         """End the worker; the next call starts a new one."""
         with self._lock:
             self._discard()
+
+    def abort(self) -> None:
+        """End the worker, even while another thread waits for it: the clip under way fails."""
+        worker = self._worker
+        if worker is not None:
+            worker.kill()
 
     @property
     def pid(self) -> int | None:

@@ -6,10 +6,12 @@ frames travel in a memory file whose path the answer names. It ends when its sta
 never outlives the process that started it.
 """
 
+import base64
 import dataclasses
 import gc
 import json
 import os
+import pickle
 import queue
 import signal
 import sys
@@ -68,15 +70,20 @@ class Worker:
                 frames.allocate,
                 self._progress,
             )
-            self._answer(reader, frames)
+            self._answer(reader, frames, request.get("transform"))
 
     def confess(self) -> None:
         """Hand the exception under way to the other side: it is a bug of ours."""
         self._say(error={"kind": "bug", "text": traceback.format_exc()})
 
-    def _answer(self, reader: Any, frames: FrameFile) -> None:
+    def _answer(self, reader: Any, frames: FrameFile, transform: str | None) -> None:
         try:
             pictures, report = reader.read()
+            if transform is not None:
+                made = pickle.loads(base64.b64decode(transform))(pictures)
+                pictures = frames.allocate(made.shape)
+                pictures[:] = made
+                del made
             self._say(frames=frames.path, shape=pictures.shape, report=dataclasses.asdict(report))
             del pictures
             self._requests.get()  # the other side has mapped the frames

@@ -1,15 +1,14 @@
 """Lines of data: what is read of the good ones, and what is said of the bad ones."""
 
 import json
-import os
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from pllava_cli.errors import UsageError
 from pllava_cli.prompts import CAPTION, Message
 from pllava_cli.training import data
+from pllava_cli.training.lines import MAX_LINE_BYTES
 from tests.training.conftest import conversation, write_lines
 
 
@@ -28,7 +27,7 @@ def test_a_conversation_is_read(tmp_path: Path) -> None:
     (found,) = read(tmp_path, line).conversations
     assert found.clip == data.ClipRef(tmp_path / "a.mp4")
     assert found.system == "Be brief."
-    assert found.where == f"{tmp_path / 'data.jsonl'}:1"
+    assert str(found.where) == f"{tmp_path / 'data.jsonl'}:1"
     assert found.turns == (
         Message("user", "What?"),
         Message("assistant", " A bird."),
@@ -75,7 +74,7 @@ def test_a_json_list_is_read(tmp_path: Path) -> None:
     file.write_text(json.dumps([conversation("a.mp4"), {}]))
     lines = data.read((file,), "")
     assert len(lines.conversations) == 1
-    assert [bad.where for bad in lines.bad] == [f"{file}:2"]
+    assert [bad.where for bad in lines.bad] == [(file, 2)]
 
 
 @pytest.mark.parametrize(
@@ -85,7 +84,7 @@ def test_a_json_list_is_read(tmp_path: Path) -> None:
         ("[" * 100_000, "not JSON"),
         ("[1]", "not a JSON object"),
         ("{}", "neither a record"),
-        ("x" * (data.MAX_LINE_BYTES + 5), "longer than"),
+        ("x" * (MAX_LINE_BYTES + 5), "longer than"),
         (turns(("human", "Q"), ("robot", "A")), "turn 2 has the unknown role 'robot'"),
         (turns(("gpt", "A"), ("human", "Q")), "the user first"),
         (turns(("human", "Q"), ("human", "Q")), "must take turns"),
@@ -101,7 +100,10 @@ def test_a_json_list_is_read(tmp_path: Path) -> None:
         (conversation("a.mp4") | {"image": "b.png"}, "both a video and an image"),
         (conversation("a.mp4") | {"video": 3}, "path of the clip"),
         (conversation("a\0.mp4"), "NUL"),
+        (conversation("a\ud800.mp4"), "none that a file can have"),
         (conversation("a.mp4") | {"segment": {"start_s": -1}}, "not a time"),
+        (conversation("a.mp4") | {"segment": {"end_s": 10**400}}, "not a time"),
+        (conversation("a.mp4") | {"segment": {"start_s": float("nan")}}, "not a time"),
         (conversation("a.mp4") | {"segment": {"start_s": 3, "end_s": 2}}, "before it starts"),
         (conversation("a.mp4") | {"system": None}, "the system text"),
         ({"path": "a.mp4", "text": ""}, "the text is empty"),
@@ -115,20 +117,5 @@ def test_a_bad_line_is_told_with_its_number(tmp_path: Path, line: dict[str, Any]
     lines = read(tmp_path, conversation("a.mp4"), line, "", conversation("b.mp4"))
     assert len(lines.conversations) == 2
     (bad,) = lines.bad
-    assert bad.where.endswith("data.jsonl:2")
+    assert bad.where == (tmp_path / "data.jsonl", 2)
     assert reason in bad.reason
-
-
-def test_files_that_cannot_be_read(tmp_path: Path) -> None:
-    wrong = tmp_path / "wrong.json"
-    wrong.write_text("{}")
-    for file in (tmp_path / "missing.jsonl", tmp_path, wrong):
-        with pytest.raises(UsageError, match=file.name):
-            data.read((file,), "")
-
-
-def test_a_pipe_is_refused_before_it_is_waited_for(tmp_path: Path) -> None:
-    pipe = tmp_path / "data.jsonl"
-    os.mkfifo(pipe)
-    with pytest.raises(UsageError, match="no regular file"):
-        data.check_regular(pipe)

@@ -18,6 +18,7 @@ from pllava_cli.training.merge import merge
 from pllava_cli.training.settings import TrainSettings
 from tests.checkpoints import TINY, plain_shapes
 from tests.training.conftest import Heard
+from tests.training.test_output import no_file_longer_than
 
 EXACT = {"dtype": "fp32", "quantize": "none", "device": "cpu"}
 
@@ -103,6 +104,14 @@ def test_a_merge_broken_off_leaves_nothing_that_looks_whole(
     assert not (tmp_path / "out").exists()
     merge(str(released), tmp_path / "out")
     assert [each.name for each in tmp_path.iterdir()] == ["out"]
+
+
+def test_a_merge_that_does_not_fit_the_disk_is_told_and_removed(released: Path, tmp_path: Path) -> None:
+    with no_file_longer_than(20_000), pytest.raises(UsageError) as caught:
+        merge(str(released), tmp_path / "out")
+    assert caught.value.message == f"cannot write {tmp_path / 'out'}: file too large"
+    assert "free some space" in caught.value.hint
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_weights_may_be_read_by_whoever_may_read_the_rest(released: Path, tmp_path: Path) -> None:

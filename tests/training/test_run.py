@@ -122,10 +122,12 @@ def start(settings: TrainSettings) -> "subprocess.Popen[str]":
 
 
 def wait_for(condition: Callable[[], bool], process: "subprocess.Popen[str]") -> None:
-    deadline = time.monotonic() + 120
+    deadline = time.monotonic() + 200
     while not condition():
         assert process.poll() is None, process.communicate()[1]
-        assert time.monotonic() < deadline
+        if time.monotonic() > deadline:
+            process.kill()
+            pytest.fail(f"nothing for too long: {process.communicate()[1]}")
         time.sleep(0.01)
 
 
@@ -254,20 +256,20 @@ def test_bad_lines_are_told_before_anything_is_trained(
     bad = write_lines(tmp_path / "bad.jsonl", lines)
     with pytest.raises(UsageError, match="3 of 4 lines"):
         run.train(quick(data=(bad,)), heard)
-    assert {text.split(": ")[0] for text in heard.said} == {f"{bad}:{number}" for number in (2, 3, 4)}
+    assert [text.split(": ")[0] for text in heard.said] == [f"{bad}:{number}" for number in (2, 3, 4)]
     assert "no such file" in next(text for text in heard.said if text.startswith(f"{bad}:3"))
     assert not (tmp_path / "out" / "run.json").exists()
     run.train(quick(data=(bad,), skip_bad=True), heard)
     assert "3 of 4" in heard.warned[0]
     listed = [json.loads(line) for line in (tmp_path / "out" / "skipped.jsonl").read_text().splitlines()]
-    assert sorted(each["where"] for each in listed) == [f"{bad}:{number}" for number in (2, 3, 4)]
+    assert [(each["file"], each["line"]) for each in listed] == [(str(bad), number) for number in (2, 3, 4)]
 
 
 def test_many_bad_lines_are_told_in_part(quick: Quick, tmp_path: Path, heard: Heard) -> None:
     bad = write_lines(tmp_path / "bad.jsonl", ["{"] * 50)
     with pytest.raises(UsageError, match="50 of 50"):
         run.train(quick(data=(bad,)), heard)
-    assert heard.said[-1] == "and 30 more" and len(heard.said) == 21
+    assert heard.said[-1].startswith("and 30 more") and len(heard.said) == 21
     with pytest.raises(UsageError, match="nothing to train on"):
         run.train(quick(data=(bad,), skip_bad=True), heard)
 
