@@ -5,7 +5,6 @@ one line that names the file and the key; `registry` and `settings` both read th
 """
 
 import difflib
-import math
 import os
 import tomllib
 from collections.abc import Callable, Iterable
@@ -149,7 +148,7 @@ def number(low: float, high: float) -> Check:
 
     def check(value: Any) -> float:
         right_type = isinstance(value, int | float) and not isinstance(value, bool)
-        if not right_type or not math.isfinite(value) or not low <= value <= high:
+        if not right_type or not low <= value <= high:  # which NaN is not either
             raise ValueError(f"expected a number from {low:g} to {high:g}, found {value!r}")
         return float(value)
 

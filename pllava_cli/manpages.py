@@ -20,13 +20,13 @@ from typer.core import TyperArgument, TyperGroup
 
 from pllava_cli import __version__, settings
 from pllava_cli.app import OUTPUT_CLOSED, app
-from pllava_cli.commands.layout import argument_name, grouped_options, option_names, usage_pieces
+from pllava_cli.commands.layout import argument_name, grouped_options, option_help, option_names, usage_pieces
 from pllava_cli.errors import ExitStatus
 
 _STATUSES = {
     ExitStatus.OK: "All that was asked for was done.",
     ExitStatus.BUG: "An unexpected error; a traceback was written to a file.",
-    ExitStatus.USAGE: "A bad option or setting, no such file, nothing to do.",
+    ExitStatus.USAGE: "A bad option or setting, no such file, nothing to do, nowhere to write (a full disk).",
     ExitStatus.SOME_FAILED: "Some clips failed, others succeeded.",
     ExitStatus.ALL_FAILED: "Every clip failed, or the one clip given.",
     ExitStatus.CHECKPOINT: "The checkpoint is unknown, not on this machine, incomplete or of a wrong layout.",
@@ -81,7 +81,8 @@ def page(path: tuple[str, ...], command: Any, related: str) -> str:
         *_commands(command),
         *_arguments(command),
         *_options(command),
-        *(_reference() if len(path) == 1 or settings_apply(command) else []),
+        *(_exit_statuses() if len(path) == 1 or not isinstance(command, TyperGroup) else []),
+        *_reference(list(settings.OPTIONS) if len(path) == 1 else settings_of(command)),
         ".SH EXAMPLES",
         *_examples(command.epilog or ""),
         ".SH SEE ALSO",
@@ -90,9 +91,9 @@ def page(path: tuple[str, ...], command: Any, related: str) -> str:
     return "\n".join(lines) + "\n"
 
 
-def settings_apply(command: Any) -> bool:
-    """Whether a command takes settings, and so their variables and files."""
-    return any(param.name in settings.OPTIONS for param in command.params)
+def settings_of(command: Any) -> list[str]:
+    """Return the settings that a command has flags for, and whose variables it reads therefore."""
+    return list(getattr(command.callback, "settings", []))
 
 
 def _walk(path: tuple[str, ...], command: Any) -> Iterator[tuple[tuple[str, ...], Any]]:
@@ -138,22 +139,27 @@ def _options(command: Any) -> Iterator[str]:
         if len(groups) > 1:
             yield f'.SS "{heading}"'
         for each in options:
-            yield from _entry(option_names(each), each.help or "")
+            yield from _entry(option_names(each), option_help(each))
     yield from _entry("-h, --help", "Show help and exit.")
 
 
-def _reference() -> Iterator[str]:
+def _exit_statuses() -> Iterator[str]:
     yield ".SH EXIT STATUS"
     for status, meaning in _STATUSES.items():
         yield from _entry(str(int(status)), meaning)
+
+
+def _reference(names: list[str]) -> Iterator[str]:
+    """Write where these settings come from, if there are any, and what else a command that has them reads."""
+    if not names:
+        return
     yield ".SH ENVIRONMENT"
     yield from _paragraphs(
         "A setting comes from its option, or from its variable, or from ./pllava.toml, or from the user's"
-        " config.toml, or from weights.toml, in this order. In the files it has the name of its option with"
-        " underscores, such as max_new_tokens = 200."
+        " config.toml, or from weights.toml, in this order. In the files it has the name of its option, with"
+        " underscores for dashes."
     )
-    names = ", ".join(f"PLLAVA_{name.upper()}" for name in settings.OPTIONS)
-    yield from _entry(names, "The options of these names.")
+    yield from _entry(", ".join(map(settings.variable, names)), "The options of these names.")
     for name, meaning in _ENVIRONMENT.items():
         yield from _entry(name, meaning)
     yield ".SH FILES"

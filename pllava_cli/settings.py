@@ -7,8 +7,8 @@ of a file, `--frames` beats any preset. Nothing downstream sees a raw flag.
 
 import os
 import re
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Container, Iterable, Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -44,6 +44,8 @@ class Settings:
     offline: bool
     origins: Mapping[str, str]
     """Where each value came from, by option name."""
+    from_preset: frozenset[str]
+    """The options whose values a preset gives: at most so much, as a checkpoint may have less."""
 
 
 @dataclass(frozen=True)
@@ -148,48 +150,77 @@ class _Layer:
     """Names the origin of one setting for people."""
     folder: Path
     """What a relative prompt file is relative to."""
+    from_preset: frozenset[str] = frozenset()
+
+
+class _Found:
+    """What the layers say, the first one first, and which of them said it."""
+
+    def __init__(self, layers: list[_Layer]) -> None:
+        self._layers = [_with_preset(layer) for layer in layers]
+        self.origins: dict[str, str] = {}
+        self.from_preset: set[str] = set()
+
+    def pick(self, name: str, default: Any = None, otherwise: str = "weights.toml") -> Any:
+        """Take a value from the first layer that gives it."""
+        for layer in self._layers:
+            if name in layer.values:
+                self.origins[name] = layer.label(name)
+                self.from_preset |= layer.from_preset & {name}
+                return layer.values[name]
+        self.origins[name] = otherwise
+        return default
+
+    def pick_text(self, name: str) -> str | None:
+        """Take a text from the first layer that gives it, in words or as a file."""
+        for layer in self._layers:
+            if name in layer.values:
+                self.origins[name] = layer.label(name)
+                return str(layer.values[name])
+            file = layer.values.get(f"{name}_file")
+            if file is not None:
+                path = layer.folder / cf.expand(Path(file))
+                self.origins[name] = f"{layer.label(f'{name}_file')} {path}"
+                text = cf.read_text(path).strip()
+                if name == "prompt" and not text:
+                    raise UsageError(f"{path} is empty", "write the prompt into it")
+                return text
+        self.origins[name] = "default"
+        return None
 
 
 def resolve(flags: Mapping[str, Any]) -> Settings:
-    """Resolve every setting.
+    """Resolve the settings of a command.
 
     Args:
-        flags: What the command line says, by option name: text as typed, or a boolean; None: not said.
+        flags: What the command line says of each setting that the command has, by option name: text as
+            typed, or a boolean; None: not said. Of other settings no variable and no file is heard.
 
     Raises:
         UsageError: If a value is none that the setting takes, or a settings file is wrong.
     """
-    layers = [_flag_layer(flags), _environment_layer(), *_file_layers()]
-    origins: dict[str, str] = {}
-
-    def pick(name: str, default: Any = None, otherwise: str = "weights.toml") -> Any:
-        for layer in layers:
-            if name in layer.values:
-                origins[name] = layer.label(name)
-                return layer.values[name]
-        origins[name] = otherwise
-        return default
-
+    found = _Found([_flag_layer(flags), _environment_layer(flags), *_file_layers(flags)])
+    pick = found.pick
     base = registry.defaults()
-    frames, pooling_shape = (_pick_with_preset(layers, name, origins) for name in ("frames", "pooling_shape"))
     return Settings(
         model=pick("model", base.model),
         base=pick("base", None, "the checkpoint"),
         alpha=pick("alpha", None, "the checkpoint"),
-        num_frames=frames,
-        pooling_shape=pooling_shape,
+        num_frames=pick("frames", None, "the checkpoint"),
+        pooling_shape=pick("pooling_shape", None, "the checkpoint"),
         device=pick("device", "auto", "default"),
         dtype=pick("dtype", "auto", "default"),
         quantize=pick("quantize", "auto", "default"),
-        system=_pick_text(layers, "system", origins),
-        prompt=_pick_text(layers, "prompt", origins),
+        system=found.pick_text("system"),
+        prompt=found.pick_text("prompt"),
         max_new_tokens=pick("max_new_tokens", base.max_new_tokens),
         temperature=pick("temperature", base.temperature),
         top_p=pick("top_p", base.top_p),
         seed=pick("seed", None, "default"),
         decode_timeout_s=pick("decode_timeout", base.decode_timeout_s),
         offline=pick("offline", False, "default"),
-        origins=origins,
+        origins=found.origins,
+        from_preset=frozenset(found.from_preset),
     )
 
 
@@ -213,12 +244,14 @@ def _flag_layer(flags: Mapping[str, Any]) -> _Layer:
     return _text_layer(said, label)
 
 
-def _environment_layer() -> _Layer:
-    def label(name: str) -> str:
-        return f"PLLAVA_{name.upper()}"
+def variable(name: str) -> str:
+    """Return the environment variable of a setting."""
+    return f"PLLAVA_{name.upper()}"
 
+
+def _environment_layer(names: Iterable[str]) -> _Layer:
     return _text_layer(
-        {name: os.environ[label(name)] for name in OPTIONS if os.environ.get(label(name))}, label
+        {each: os.environ[variable(each)] for each in names if os.environ.get(variable(each))}, variable
     )
 
 
@@ -237,14 +270,16 @@ def _text_layer(said: Mapping[str, Any], label: Callable[[str], str]) -> _Layer:
     return _exclusive(_Layer(values, label, Path()))
 
 
-def _file_layers() -> list[_Layer]:
+def _file_layers(names: Container[str]) -> list[_Layer]:
+    """Read the files: whole, so that a slip in one is told by every command."""
     layers = []
     for path in (Path("pllava.toml"), cf.config_dir() / "config.toml"):
         if not os.path.lexists(path):
             continue
         schema = {name: option.check for name, option in OPTIONS.items()}
         values = cf.checked(path, "", cf.read_toml(path), schema)
-        layers.append(_exclusive(_Layer(values, lambda _, path=path: str(path), path.parent)))  # type: ignore[misc]
+        layer = _exclusive(_Layer(values, lambda _, path=path: str(path), path.parent))  # type: ignore[misc]
+        layers.append(replace(layer, values={each: values[each] for each in values if each in names}))
     return layers
 
 
@@ -256,34 +291,16 @@ def _exclusive(layer: _Layer) -> _Layer:
     return layer
 
 
-def _pick_text(layers: list[_Layer], name: str, origins: dict[str, str]) -> str | None:
-    """Take a text from the first layer that gives it, in words or as a file."""
-    for layer in layers:
-        if name in layer.values:
-            origins[name] = layer.label(name)
-            return str(layer.values[name])
-        file = layer.values.get(f"{name}_file")
-        if file is not None:
-            path = layer.folder / cf.expand(Path(file))
-            origins[name] = f"{layer.label(f'{name}_file')} {path}"
-            text = cf.read_text(path).strip()
-            if name == "prompt" and not text:
-                raise UsageError(f"{path} is empty", "write the prompt into it")
-            return text
-    origins[name] = "default"
-    return None
+def _with_preset(layer: _Layer) -> _Layer:
+    """Write out the preset that a layer names, below what the layer says itself."""
+    if "preset" not in layer.values:
+        return layer
+    preset = registry.defaults().presets[layer.values["preset"]]
+    # None too: a preset that leaves it to the checkpoint says so against lower layers.
+    given = {"frames": preset.num_frames, "pooling_shape": preset.pooling_shape}
+    given = {name: value for name, value in given.items() if name not in layer.values}
 
+    def label(name: str) -> str:
+        return f"preset {preset.name} ({layer.label('preset')})" if name in given else layer.label(name)
 
-def _pick_with_preset(layers: list[_Layer], name: str, origins: dict[str, str]) -> Any:
-    """Take a value from the first layer that gives it or names a preset that does."""
-    for layer in layers:
-        if name in layer.values:
-            origins[name] = layer.label(name)
-            return layer.values[name]
-        if "preset" in layer.values:
-            preset = registry.defaults().presets[layer.values["preset"]]
-            value = preset.num_frames if name == "frames" else preset.pooling_shape
-            origins[name] = f"preset {preset.name} ({layer.label('preset')})"
-            return value  # None too: a preset that leaves it to the checkpoint says so against lower layers
-    origins[name] = "the checkpoint"
-    return None
+    return replace(layer, values={**layer.values, **given}, label=label, from_preset=frozenset(given))

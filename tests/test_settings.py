@@ -1,11 +1,17 @@
 """Settings: five origins, their order, and what each refuses."""
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from pllava_cli import configfile, registry, settings
 from pllava_cli.errors import UsageError
+
+
+def resolve(said: dict[str, Any]) -> settings.Settings:
+    """Resolve as for a command that has a flag for every setting."""
+    return settings.resolve(dict.fromkeys(settings.OPTIONS) | said)
 
 
 @pytest.fixture
@@ -23,7 +29,7 @@ def user(isolated: Path) -> Path:
 
 
 def test_nothing_said(here: Path) -> None:
-    found = settings.resolve({})
+    found = resolve({})
     defaults = registry.defaults()
     assert (found.model, found.max_new_tokens, found.decode_timeout_s) == (defaults.model, 256, 60.0)
     assert found.num_frames is found.pooling_shape is found.alpha is found.seed is found.prompt is None
@@ -32,53 +38,75 @@ def test_nothing_said(here: Path) -> None:
 
 def test_each_origin_beats_the_next(here: Path, user: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     user.write_text("max_new_tokens = 10")
-    assert settings.resolve({}).max_new_tokens == 10
+    assert resolve({}).max_new_tokens == 10
     (here / "pllava.toml").write_text("max_new_tokens = 20")
-    assert settings.resolve({}).max_new_tokens == 20
+    assert resolve({}).max_new_tokens == 20
     monkeypatch.setenv("PLLAVA_MAX_NEW_TOKENS", "30")
-    assert settings.resolve({}).max_new_tokens == 30
-    found = settings.resolve({"max_new_tokens": "40"})
+    assert resolve({}).max_new_tokens == 30
+    found = resolve({"max_new_tokens": "40"})
     assert (found.max_new_tokens, found.origins["max_new_tokens"]) == (40, "--max-new-tokens")
 
 
 def test_origins_name_variable_and_file(here: Path, user: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     user.write_text("alpha = 8")
     monkeypatch.setenv("PLLAVA_DTYPE", "bf16")
-    origins = settings.resolve({}).origins
+    origins = resolve({}).origins
     assert (origins["alpha"], origins["dtype"]) == (str(user), "PLLAVA_DTYPE")
-    assert ("alpha", "8", str(user)) in settings.described(settings.resolve({}))
+    assert ("alpha", "8", str(user)) in settings.described(resolve({}))
 
 
 def test_an_empty_variable_says_nothing(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PLLAVA_SEED", "")
-    assert settings.resolve({}).seed is None
+    assert resolve({}).seed is None
 
 
 def test_preset_counts_where_it_is_named(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (here / "pllava.toml").write_text("frames = 8\npooling_shape = [8, 6, 6]")
-    found = settings.resolve({"preset": "fast"})
+    found = resolve({"preset": "fast"})
     assert (found.num_frames, found.pooling_shape) == (4, (4, 12, 12))
     assert found.origins["frames"] == "preset fast (--preset)"
-    assert settings.resolve({"preset": "fast", "frames": "2"}).num_frames == 2
-    assert settings.resolve({"preset": "standard"}).num_frames is None
+    assert resolve({"preset": "fast", "frames": "2"}).num_frames == 2
+    assert resolve({"preset": "standard"}).num_frames is None
     monkeypatch.setenv("PLLAVA_FRAMES", "3")
     (here / "pllava.toml").write_text('preset = "fast"')
-    found = settings.resolve({})
+    found = resolve({})
     assert (found.num_frames, found.pooling_shape) == (3, (4, 12, 12))
+
+
+def test_what_a_preset_gives_is_told_from_what_is_asked_for(here: Path) -> None:
+    assert resolve({"preset": "fast"}).from_preset == {"frames", "pooling_shape"}
+    assert resolve({"preset": "fast", "frames": "2"}).from_preset == {"pooling_shape"}
+    (here / "pllava.toml").write_text('preset = "fast"')
+    assert resolve({"pooling_shape": "16,24,24"}).from_preset == {"frames"}
+    (here / "pllava.toml").write_text("frames = 4\npooling_shape = [4, 12, 12]")
+    assert resolve({}).from_preset == set()
+
+
+def test_settings_that_a_command_does_not_have_are_not_heard(
+    here: Path, user: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    user.write_text('preset = "fast"\nprompt_file = "not-there.txt"')
+    monkeypatch.setenv("PLLAVA_TEMPERATURE", "hot")
+    monkeypatch.setenv("PLLAVA_SEED", "7")
+    found = settings.resolve({"frames": None, "pooling_shape": None, "seed": None})
+    assert (found.num_frames, found.pooling_shape, found.prompt, found.seed) == (None, None, None, 7)
+    user.write_text("temperature = 'hot'")  # a slip in a file is one for every command
+    with pytest.raises(UsageError, match=r"config\.toml"):
+        settings.resolve({"seed": None})
 
 
 def test_texts_from_files(here: Path, user: Path) -> None:
     (user.parent / "ours.txt").write_text("Say it in verse.\n")
     (here / "system.txt").write_text("\ufeffBe brief.\n", encoding="utf-8")
     user.write_text('prompt_file = "ours.txt"')
-    found = settings.resolve({"system_file": "system.txt"})
+    found = resolve({"system_file": "system.txt"})
     assert (found.prompt, found.system) == ("Say it in verse.", "Be brief.")
     assert found.origins["prompt"] == f"{user} {user.parent / 'ours.txt'}"
-    assert settings.resolve({"prompt": "Other."}).prompt == "Other."
+    assert resolve({"prompt": "Other."}).prompt == "Other."
 
 
 def test_an_empty_system_text_is_one(here: Path) -> None:
-    assert settings.resolve({"system": ""}).system == ""
+    assert resolve({"system": ""}).system == ""
 
 
 @pytest.mark.parametrize(
@@ -98,7 +126,7 @@ def test_text_is_read(
     here: Path, monkeypatch: pytest.MonkeyPatch, name: str, text: str, value: object
 ) -> None:
     monkeypatch.setenv(f"PLLAVA_{name.upper()}", text)
-    found = settings.resolve({})
+    found = resolve({})
     assert getattr(found, {"frames": "num_frames"}.get(name, name)) == value
 
 
@@ -136,14 +164,14 @@ def test_text_is_read(
 )
 def test_wrong_values_name_the_flag(here: Path, name: str, text: str) -> None:
     with pytest.raises(UsageError, match="^--" + name.replace("_", "-")) as caught:
-        settings.resolve({name: text})
+        resolve({name: text})
     assert caught.value.hint
 
 
 def test_wrong_variable_is_named(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PLLAVA_FRAMES", "x")
     with pytest.raises(UsageError, match=r"^PLLAVA_FRAMES: expected a whole number, found 'x'") as caught:
-        settings.resolve({})
+        resolve({})
     assert "--help" in caught.value.hint and "caption" not in caught.value.hint
 
 
@@ -166,7 +194,7 @@ def test_wrong_variable_is_named(here: Path, monkeypatch: pytest.MonkeyPatch) ->
 def test_slips_in_a_file_name_file_and_key(here: Path, text: str, expected: str, hint: str) -> None:
     (here / "pllava.toml").write_text(text)
     with pytest.raises(UsageError) as caught:
-        settings.resolve({})
+        resolve({})
     assert "pllava.toml" in caught.value.message and expected in caught.value.message
     assert hint in caught.value.hint
 
@@ -174,15 +202,15 @@ def test_slips_in_a_file_name_file_and_key(here: Path, text: str, expected: str,
 def test_a_slip_in_a_lower_layer_is_not_passed_over(here: Path, user: Path) -> None:
     user.write_text("frames = 'x'")
     with pytest.raises(UsageError, match=r"config\.toml"):
-        settings.resolve({"frames": "4"})
+        resolve({"frames": "4"})
 
 
 def test_prompt_twice_in_one_layer(here: Path, user: Path) -> None:
     with pytest.raises(UsageError, match="--prompt and --prompt-file both give the prompt"):
-        settings.resolve({"prompt": "x", "prompt_file": "y"})
+        resolve({"prompt": "x", "prompt_file": "y"})
     user.write_text('system = "x"\nsystem_file = "y"')
     with pytest.raises(UsageError, match="both give the system"):
-        settings.resolve({})
+        resolve({})
 
 
 @pytest.mark.parametrize("make", ["missing", "folder", "long", "binary", "empty", "fifo"])
@@ -202,14 +230,14 @@ def test_prompt_files_that_are_none(here: Path, make: str) -> None:
 
             os.mkfifo(path)
     with pytest.raises(UsageError, match=r"prompt\.txt"):
-        settings.resolve({"prompt_file": "prompt.txt"})
+        resolve({"prompt_file": "prompt.txt"})
 
 
 def test_settings_file_that_is_a_folder_or_a_broken_link(here: Path) -> None:
     (here / "pllava.toml").symlink_to("nowhere")
     with pytest.raises(UsageError, match=r"pllava\.toml does not exist"):
-        settings.resolve({})
+        resolve({})
     (here / "pllava.toml").unlink()
     (here / "pllava.toml").mkdir()
     with pytest.raises(UsageError, match="not a regular file"):
-        settings.resolve({})
+        resolve({})

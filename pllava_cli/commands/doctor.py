@@ -131,7 +131,7 @@ def _cache() -> dict[str, Any]:
 
 
 def _settings() -> list[dict[str, str]]:
-    resolved = settings.described(settings.resolve({}))
+    resolved = settings.described(settings.resolve(dict.fromkeys(settings.OPTIONS)))
     return [{"name": name, "value": value, "origin": origin} for name, value, origin in resolved]
 
 

@@ -33,6 +33,13 @@ def option_names(option: TyperOption) -> str:
     return spellings if option.is_flag or option.count else f"{spellings} {option.metavar}"
 
 
+def option_help(option: TyperOption) -> str:
+    """Return what an option is for, with its default if that is a word: most leave theirs to the settings."""
+    text = option.help or ""
+    default = option.default
+    return f"{text.removesuffix('.')} ({default})." if isinstance(default, str) and default else text
+
+
 def grouped_options(params: list[Any]) -> dict[str, list[TyperOption]]:
     """Return the options to show, by the heading they stand under; the unnamed group comes last."""
     groups: dict[str, list[TyperOption]] = {}
@@ -51,7 +58,7 @@ def _format_options(params: list[Any], formatter: Any) -> None:
             formatter.write_dl(arguments)
     for heading, options in grouped_options(params).items():
         with formatter.section(heading):
-            formatter.write_dl([(option_names(each), each.help or "") for each in options])
+            formatter.write_dl([(option_names(each), option_help(each)) for each in options])
 
 
 def _format_examples(examples: str | None, command_path: str, formatter: Any) -> None:

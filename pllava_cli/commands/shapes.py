@@ -3,13 +3,12 @@
 import json
 import re
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Annotated
+from typing import Annotated, ClassVar
 
 import typer
 from typer import Option
 
-from pllava_cli import processors, settings
+from pllava_cli import inputs, processors, settings
 from pllava_cli.commands.options import OutputFlags, takes
 from pllava_cli.errors import ExitStatus, UsageError
 from pllava_cli.terminal import Terminal
@@ -32,11 +31,19 @@ CLIPS_PER_JOB = 20
 class MakeFlags(OutputFlags):
     """What `shapes make` understands."""
 
+    own: ClassVar = frozenset({"seed"})
+    quiet: Annotated[bool, Option("-q", "--quiet", help="Say nothing but errors: no table either.")] = False
     count: Annotated[str, Option("-n", "--count", metavar="N", help="How many clips.")] = "100"
     seed: Annotated[str, Option(metavar="S", help="Which clips; no two seeds have one in common.")] = "0"
     objects: Annotated[str, Option(metavar="N|A-B", help="How many objects a clip shows.")] = "1-4"
     jobs: Annotated[
-        str, Option("-j", "--jobs", metavar="N", help="Processes that make clips; auto: one per core.")
+        str,
+        Option(
+            "-j",
+            "--jobs",
+            metavar="N",
+            help="Processes that make clips; auto: one a core, fewer for few clips.",
+        ),
     ] = "auto"
 
 
@@ -44,7 +51,13 @@ class MakeFlags(OutputFlags):
 def make(
     terminal: Terminal,
     flags: MakeFlags,
-    out: Annotated[str, typer.Argument(metavar="OUT", help="Folder to make; it must be empty.")],
+    out: Annotated[
+        str,
+        typer.Argument(
+            metavar="OUT",
+            help="Folder to fill: not there yet, empty, or one that the same command has begun.",
+        ),
+    ],
 ) -> int:
     """Make clips of coloured shapes, with captions, questions and multiple choice.
 
@@ -60,20 +73,19 @@ def make(
         objects=_objects(flags.objects, samples.MOST_OBJECTS),
     )
     jobs = _jobs(flags.jobs, recipe.count)
-    if not out:
-        raise UsageError("the name of the folder is empty", "name the folder to make")
+    folder = inputs.named(out, "the folder", "name the folder to make")
 
     def report(done: int) -> None:
         terminal.progress.update("making clips", done, recipe.count)
 
     try:
-        counts = dataset.make(Path(out), recipe, jobs, report)
+        counts = dataset.make(folder, recipe, jobs, report)
     except (KeyboardInterrupt, SystemExit):
         terminal.note(f"{out} is not finished; the same command goes on with it.")
         raise
     if flags.json:
         terminal.json_line(json.dumps({"folder": out, "written": counts}))
-    else:
+    elif not terminal.quiet:
         terminal.table([(name, str(count)) for name, count in counts.items()])
     return ExitStatus.OK
 

@@ -2,20 +2,21 @@
 
 A clip is there whole or not at all, and the files that list clips appear once every clip is there; so
 what an interruption leaves is valid, and the same call goes on with it. `dataset.json` says what the
-folder is made from; the files of two folders that say the same are the same byte for byte.
+folder is made from; the files of two folders that say the same are the same byte for byte. The folder
+itself is locked while it is filled: that leaves no file behind, not even after a kill.
 """
 
-import errno
+import fcntl
 import json
 import os
 import shutil
 import signal
 import threading
 from collections import deque
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import ExitStack, closing
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import asdict
 from multiprocessing import get_context, parent_process
 from pathlib import Path
@@ -48,20 +49,24 @@ def make(folder: Path, recipe: Recipe, jobs: int, report: Callable[[int], None])
         report: Told how many clips are done.
 
     Raises:
-        UsageError: If the folder holds anything else, or cannot be made.
-        PllavaError: If a file cannot be written.
+        UsageError: If the folder holds anything else or cannot be made, another process fills it, or a
+            file cannot be written, as on a full disk.
+        PllavaError: If a process that makes clips was ended from outside.
     """
     folder = Path(os.path.abspath(folder))  # noqa: PTH100 (a relative name might pass for a URL with FFmpeg)
+    _make_folder(folder)
     try:
-        _prepare(folder, recipe)
-        try:
-            return _fill(folder, recipe, jobs, report)
-        finally:
-            shutil.rmtree(folder / UNFINISHED, ignore_errors=True)
+        with _locked(folder):
+            _prepare(folder, recipe)
+            try:
+                return _fill(folder, recipe, jobs, report)
+            finally:
+                shutil.rmtree(folder / UNFINISHED, ignore_errors=True)
     except OSError as error:
-        kind = PllavaError if error.errno in (errno.ENOSPC, errno.EDQUOT) else UsageError
-        message = f"cannot write into {folder}: {error.strerror or error}"
-        raise kind(message, "free some space, or choose another folder") from None
+        raise UsageError(
+            f"cannot write into {folder}: {error.strerror or error}",
+            "free some space and give the same command again, or choose another folder",
+        ) from None
     except BrokenProcessPool:
         raise PllavaError(
             "a process that makes clips was ended from outside",
@@ -69,20 +74,45 @@ def make(folder: Path, recipe: Recipe, jobs: int, report: Callable[[int], None])
         ) from None
 
 
-def _prepare(folder: Path, recipe: Recipe) -> None:
-    """Make the folder, or see that what is in it is the beginning of the same data set."""
+def _make_folder(folder: Path) -> None:
     try:
         str(folder).encode()
     except UnicodeEncodeError:
         raise UsageError(f"the name of {folder} is not UTF-8", "OpenCV needs one that is") from None
-    described = json.dumps({"made_by": f"pllava {__version__} shapes make", **asdict(recipe)}) + "\n"
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        empty = {each.name for each in folder.iterdir()} <= {UNFINISHED}
     except OSError as error:
         reason = "it is a file" if isinstance(error, FileExistsError) else error.strerror
         raise UsageError(f"cannot make the folder {folder}: {reason}", "choose another") from None
-    if empty:
+
+
+@contextmanager
+def _locked(folder: Path) -> Iterator[None]:
+    """Keep other processes from filling a folder; the lock goes with its holder, however that ends.
+
+    Raises:
+        UsageError: Another process fills it.
+    """
+    handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        os.close(handle)
+        raise UsageError(
+            f"another process is making a data set in {folder}", "wait for it, or choose another folder"
+        ) from None
+    except OSError:  # a file system that locks no folders, as NFS: nothing keeps two apart there
+        pass
+    try:
+        yield
+    finally:
+        os.close(handle)
+
+
+def _prepare(folder: Path, recipe: Recipe) -> None:
+    """See that the folder is empty, or holds the beginning of the same data set."""
+    described = json.dumps({"made_by": f"pllava {__version__} shapes make", **asdict(recipe)}) + "\n"
+    if {each.name for each in folder.iterdir()} <= {UNFINISHED}:
         # Written whole or not at all: nothing else tells that what is there is ours.
         (folder / UNFINISHED).mkdir(exist_ok=True)
         (folder / UNFINISHED / RECIPE).write_text(described, encoding="utf-8")

@@ -5,7 +5,9 @@ the scene, so that nothing of it tells what happens.
 """
 
 import math
+import os
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from random import Random
@@ -14,7 +16,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from pllava_cli.errors import PllavaError
+from pllava_cli.errors import UsageError
 from pllava_cli.shapes.scene import Scene, State
 
 Picture = NDArray[np.uint8]
@@ -39,6 +41,8 @@ BACKGROUNDS_RGB = {
 
 FEWEST = 17
 """Pictures of the shortest clip: with fewer, eight frames sampled evenly may miss a blink."""
+PROBE_BYTES = 1 << 20
+"""More than a clip has: what is written to learn from the system why one could not be."""
 FINE = 3
 """Things are drawn this many times larger and shrunk, for smooth edges."""
 
@@ -114,19 +118,36 @@ def write_clip(path: Path, scene: Scene, how: Film) -> None:
     """Write a clip as MPEG-4 video in an MP4 file.
 
     Raises:
-        PllavaError: The file cannot be written.
+        UsageError: The file cannot be written, as on a full disk.
     """
     writer = cv2.VideoWriter(str(path), cv2.VideoWriter.fourcc(*"mp4v"), how.fps, (how.side, how.side))
     if not writer.isOpened():
-        raise PllavaError(f"{path} cannot be written", "choose another folder, or free some space")
+        raise _refusal(path)
     try:
         for picture in frames(scene, how):
             writer.write(_bgr(picture))
     finally:
         writer.release()
     if not _is_whole(path):  # OpenCV does not say that the disk is full
-        path.unlink(missing_ok=True)
-        raise PllavaError(f"{path} could not be written whole", "free some space, or choose another folder")
+        raise _refusal(path)
+
+
+def _refusal(path: Path) -> UsageError:
+    """Remove what there is of a file and say why it cannot be written: the system knows, OpenCV does not."""
+    reason = "OpenCV does not say why"
+    try:
+        with path.open("wb") as file:
+            file.write(bytes(PROBE_BYTES))
+            file.flush()
+            os.fsync(file.fileno())
+    except OSError as error:
+        reason = error.strerror or str(error)
+    with suppress(OSError):
+        path.unlink()
+    return UsageError(
+        f"cannot write {path}: {reason}",
+        "free some space and give the same command again, or choose another folder",
+    )
 
 
 def _is_whole(path: Path) -> bool:

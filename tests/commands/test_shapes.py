@@ -39,6 +39,17 @@ def test_json(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert said["folder"] == str(tmp_path / "data") and said["written"]["clips"] == 2
 
 
+def test_quiet(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert app.main(["shapes", "make", str(tmp_path / "data"), "-n", "1", "-q"]) == 0
+    assert capsys.readouterr() == ("", "")
+    assert (tmp_path / "data" / "clips" / "000001.mp4").is_file()
+    assert app.main(["shapes", "make", str(tmp_path / "json"), "-n", "1", "-q", "--json"]) == 0
+    said, err = capsys.readouterr()
+    assert json.loads(said)["written"]["clips"] == 1 and err == ""
+    assert app.main(["shapes", "make", str(tmp_path / "data"), "-n", "1", "-q"]) == 2
+    assert capsys.readouterr().err.startswith("error: ")
+
+
 @pytest.mark.parametrize(
     ("words", "message"),
     [
@@ -115,6 +126,14 @@ def making(out: Path, *words: str) -> Iterator[subprocess.Popen[str]]:
                 os.killpg(process.pid, signal.SIGKILL)
 
 
+def another_clip_comes(out: Path) -> bool:
+    before = len(list(out.glob("clips/*")))
+    deadline = time.monotonic() + PATIENCE_S
+    while time.monotonic() < deadline and len(list(out.glob("clips/*"))) == before:
+        time.sleep(0.02)
+    return len(list(out.glob("clips/*"))) > before
+
+
 @pytest.mark.parametrize(
     ("number", "jobs", "status"),
     [(signal.SIGINT, "1", 130), (signal.SIGINT, "2", 130), (signal.SIGTERM, "2", 143)],
@@ -133,6 +152,60 @@ def test_interrupted(number: signal.Signals, jobs: str, status: int, tmp_path: P
     assert {path.name for path in out.iterdir()} == {"clips", "dataset.json", "mvbench"}
     for clip in (out / "clips").iterdir():
         assert sample_frames(clip, 4)[0].shape[0] == 4
+
+
+def test_a_second_run_in_the_same_folder(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    out = tmp_path / "data"
+    with making(out) as process:
+        for words in (["-n", "3000"], ["-n", "5"]):
+            assert app.main(["shapes", "make", str(out), *words]) == 2
+            said, err = capsys.readouterr()
+            assert said == "" and err.startswith(
+                f"error: another process is making a data set in {out}\nhint: "
+            )
+        assert process.poll() is None  # and it goes on unharmed
+        assert another_clip_comes(out)
+        process.kill()
+        process.communicate(timeout=PATIENCE_S)
+    with making(out):  # a killed run keeps nobody out
+        assert another_clip_comes(out)
+
+
+LIMITED = (
+    "import resource, sys; limit = int(sys.argv.pop(1));"
+    "resource.setrlimit(resource.RLIMIT_FSIZE, (limit, resource.RLIM_INFINITY));"
+    "from pllava_cli import app; sys.exit(app.main())"
+)
+"""A run that can write no file longer than so many bytes: to OpenCV and to Python it is as a full disk."""
+
+
+def limited(out: Path, limit: int, *words: str) -> tuple[int, str, str]:
+    command = [sys.executable, "-c", LIMITED, str(limit), "shapes", "make", str(out), *words]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    return done.returncode, done.stdout, done.stderr
+
+
+@pytest.mark.parametrize(("full", "jobs"), [("recipe", "1"), ("clips", "1"), ("clips", "2"), ("lists", "1")])
+def test_a_full_disk(full: str, jobs: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    words = ("-n", "8", "--seed", "3", "--jobs", jobs)
+    assert app.main(["shapes", "make", str(tmp_path / "whole"), *words]) == 0
+    whole = {path.name: path.read_bytes() for path in (tmp_path / "whole").rglob("*.*")}
+    longest_clip = max(len(whole[f"{number:06}.mp4"]) for number in range(1, 9))
+    out = tmp_path / "out"
+    if full == "lists":  # as a run that was stopped at the very end leaves it
+        (out / "clips").mkdir(parents=True)
+        for name in ("dataset.json", *(f"clips/{number:06}.mp4" for number in range(1, 9))):
+            (out / name).write_bytes(whole[Path(name).name])
+    limits = {"recipe": 10, "clips": longest_clip - 1, "lists": len(whole["questions.jsonl"]) - 1}
+    status, said, err = limited(out, limits[full], *words)
+    assert (status, said) == (2, "")
+    assert err.startswith("error: cannot write ") and "File too large\nhint: free some space" in err
+    assert len(err.splitlines()) == 2 and not (out / "scenes.jsonl").exists()
+    for clip in out.glob("clips/*"):
+        assert clip.read_bytes() == whole[clip.name]
+    capsys.readouterr()
+    assert app.main(["shapes", "make", str(out), *words]) == 0
+    assert {path.name: path.read_bytes() for path in out.rglob("*.*")} == whole
 
 
 def test_processes_end_with_the_one_that_started_them(tmp_path: Path) -> None:

@@ -169,6 +169,31 @@ def test_a_killed_run_is_gone_on_with(made: Path, tmp_path: Path) -> None:
     assert not (tmp_path / ".unfinished").exists()
 
 
+def test_a_folder_that_another_run_fills_is_left_to_it(made: Path, tmp_path: Path) -> None:
+    refused = []
+
+    def meddle(done: int) -> None:
+        if done == 2:
+            with pytest.raises(UsageError, match="another process is making a data set in") as caught:
+                make(tmp_path)
+            refused.append(caught.value.hint)
+
+    dataset.make(tmp_path, RECIPE, 1, meddle)
+    assert refused == ["wait for it, or choose another folder"]
+    assert contents(tmp_path) == contents(made)
+    with pytest.raises(UsageError, match="already holds"):  # the lock has gone with the run
+        make(tmp_path)
+
+
+def test_two_runs_at_once_fill_two_folders(made: Path, tmp_path: Path) -> None:
+    def other(done: int) -> None:
+        if done == 1:
+            make(tmp_path / "b")
+
+    dataset.make(tmp_path / "a", RECIPE, 1, other)
+    assert contents(tmp_path / "a") == contents(tmp_path / "b") == contents(made)
+
+
 def test_a_finished_data_set_is_not_made_again(made: Path) -> None:
     with pytest.raises(UsageError, match="already holds"):
         make(made)
