@@ -1,1 +1,1 @@
-"""How checkpoints that are to come with the project are made."""
+"""How the checkpoint and the pictures that come with the project are made."""

@@ -42,6 +42,7 @@ def test_everything_is_in_it(wheel: zipfile.ZipFile) -> None:
     assert {f"{data}/{path.relative_to(ROOT / 'man')}" for path in (ROOT / "man").rglob("*.?")} <= names
     assert {str(path.relative_to(ROOT)) for path in (ROOT / "pllava_cli").rglob("*.py")} <= names
     assert {"pllava_cli/weights.toml", "pllava_cli/py.typed"} <= names
+    assert {"pllava_cli/shapes/tiny/model.safetensors", "pllava_cli/shapes/tiny/tokenizer.json"} <= names
     assert wheel.read("pllava_cli/weights.toml") == (ROOT / "weights.toml").read_bytes()
 
 
@@ -59,12 +60,15 @@ def test_console_script(wheel: zipfile.ZipFile) -> None:
 def test_installed_tool_finds_its_registry(wheel: zipfile.ZipFile, tmp_path: Path) -> None:
     wheel.extractall(tmp_path)
     script = (
-        "from pllava_cli import registry; print(registry.builtin_file()); print(registry.find('7b').name)"
+        "from pllava_cli import registry; print(registry.builtin_file()); print(registry.find('7b').name); "
+        "print(registry.locate(registry.find('tiny'), offline=True))"
     )
     environment = os.environ | {"PYTHONPATH": str(tmp_path)}
     command = [sys.executable, "-P", "-c", script]
     done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=True)
-    assert done.stdout.splitlines() == [str(tmp_path / "pllava_cli" / "weights.toml"), "pllava-7b"]
+    package = tmp_path / "pllava_cli"
+    found = [str(package / "weights.toml"), "pllava-7b", str(package / "shapes" / "tiny")]
+    assert done.stdout.splitlines() == found
     command = [sys.executable, "-P", "-m", "pllava_cli", "--version"]
     done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=True)
     assert done.stdout == f"pllava {pllava_cli.__version__}\n"

@@ -1,1 +1,1 @@
-"""A small checkpoint from nothing but the world of shapes. In the making: it does not caption well yet."""
+"""The checkpoint `tiny`, from nothing but the world of shapes: `python -m recipes.tiny OUT`."""

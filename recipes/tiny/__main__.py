@@ -26,7 +26,7 @@ from recipes.tiny.tokens import special_ids, train_tokenizer
 from recipes.tiny.tower import train_tower
 from recipes.tiny.videos import TRAINING, VALIDATION, write_videos
 
-TOWER_STEPS, LANGUAGE_STEPS, ALIGNMENT_STEPS, VIDEO_STEPS = 2000, 350, 4000, 6000
+TOWER_STEPS, LANGUAGE_STEPS, ALIGNMENT_STEPS, VIDEO_STEPS = 2000, 350, 4000, 6500
 CLIPS, VALIDATION_CLIPS = 12_000, 200
 
 
@@ -89,9 +89,9 @@ def training_command(out: Path) -> list[str]:
         *("--model", str(out / "base"), "-o", str(out / "adapter")),
         *("--validation", str(out / "validation" / "train.jsonl")),
         *("--rank", str(LORA_RANK), "--alpha", str(LORA_RANK), "--dropout", "0", "--targets", "all"),
-        *("--steps", str(VIDEO_STEPS), "--batch-size", "24", "--gradient-accumulation", "1"),
-        *("--learning-rate", "1e-3", "--warmup", "0.03", "--max-grad-norm", "1"),
-        *("--save-every", "200", "--eval-every", "400", "--log-every", "20"),
+        *("--steps", str(VIDEO_STEPS), "--batch-size", "16", "--gradient-accumulation", "1"),
+        *("--optimizer", "muon", "--learning-rate", "2e-3", "--warmup", "0.03", "--max-grad-norm", "1"),
+        *("--save-every", "400", "--eval-every", "800", "--log-every", "20"),
     ]
 
 

@@ -55,6 +55,7 @@ def assemble(base: Path, adapter: Path, folder: Path) -> None:
             weights[_released(inner)] = each
     halves = {name: each.to(torch.bfloat16).contiguous() for name, each in weights.items()}
     save_file(halves, folder / "model.safetensors", metadata={"format": "pt"})
+    (folder / "model.safetensors").chmod(0o644)  # the library makes it the owner's alone
     for name in ("tokenizer.json", "preprocessor_config.json", "generation_config.json"):
         shutil.copyfile(base / name, folder / name)
     config = json.loads((base / "config.json").read_text())
