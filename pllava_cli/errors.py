@@ -16,7 +16,7 @@ class ExitStatus(IntEnum):
     BUG = 1
     """An unexpected error."""
     USAGE = 2
-    """A bad option, no such file, nothing to do."""
+    """A bad option, no such file, nothing to do; nowhere to write: a full disk, a read-only folder."""
     SOME_FAILED = 3
     """Some clips failed, others succeeded."""
     ALL_FAILED = 4
@@ -79,3 +79,7 @@ class DeviceError(PllavaError):
     """The device is not there, or its memory does not suffice."""
 
     status = ExitStatus.DEVICE
+
+
+class MemoryFullError(DeviceError):
+    """The memory ran out at work; fewer clips at once may fit."""

@@ -18,6 +18,8 @@ class PrefixLayer(DynamicLayer):  # type: ignore[misc]
     def __init__(self) -> None:
         super().__init__()
         self.length = 0
+        self.rows = slice(None)
+        """Rows that are worked on; the others keep what they hold."""
         self._reserved = 0
 
     def lazy_initialization(self, key_states: Tensor, value_states: Tensor) -> None:
@@ -37,10 +39,10 @@ class PrefixLayer(DynamicLayer):  # type: ignore[misc]
         start, end = self.length, self.length + key_states.shape[-2]
         if end > self.keys.shape[-2]:
             self.reserve(end + ROOM)
-        self.keys[:, :, start:end] = key_states
-        self.values[:, :, start:end] = value_states
+        self.keys[self.rows, :, start:end] = key_states
+        self.values[self.rows, :, start:end] = value_states
         self.length = end
-        return self.keys[:, :, :end], self.values[:, :, :end]
+        return self.keys[self.rows, :, :end], self.values[self.rows, :, :end]
 
     def reserve(self, positions: int) -> None:
         """Make room for `positions` in all."""
@@ -55,6 +57,13 @@ class PrefixLayer(DynamicLayer):  # type: ignore[misc]
     def get_seq_length(self) -> int:
         """Positions filled."""
         return self.length
+
+    def swap(self, one: int, other: int) -> None:
+        """Exchange two rows."""
+        for buffer in (self.keys, self.values):
+            kept = buffer[one, :, : self.length].clone()
+            buffer[one, :, : self.length] = buffer[other, :, : self.length]
+            buffer[other, :, : self.length] = kept
 
     def copy(self, length: int) -> "PrefixLayer":
         """A layer of its own, with the first `length` positions."""
@@ -96,6 +105,31 @@ class PrefixCache(Cache):  # type: ignore[misc]
         """Make room for `positions` in all, so that no token has to grow the buffers."""
         for layer in self.layers:
             layer.reserve(positions)
+
+    def work_on(self, rows: slice) -> None:
+        """Let what follows read and append to these rows only; the positions filled are those of all."""
+        for layer in self.layers:
+            layer.rows = rows
+
+    @torch.inference_mode()
+    def swap(self, one: int, other: int) -> None:
+        """Exchange two rows."""
+        for layer in self.layers:
+            layer.swap(one, other)
+
+    @torch.inference_mode()
+    def allocate(self, rows: int, heads: int, width: int, like: Tensor) -> None:
+        """Take the memory reserved at once, for keys and values [rows, heads, reserved, width].
+
+        Args:
+            rows: Clips.
+            heads: Key-value heads.
+            width: Of a head.
+            like: Its type and place are taken.
+        """
+        nothing = like.new_empty((rows, heads, 0, width))
+        for layer in self.layers:
+            layer.lazy_initialization(nothing, nothing)
 
     @torch.inference_mode()
     def copy(self, length: int) -> "PrefixCache":

@@ -79,12 +79,8 @@ class TokenRun:
         """Seconds from the start to the first token."""
         self._model, self._cache, self._decoding, self._stop_ids = model, cache, decoding, stop_ids
         self._prompt = list(ids)
-        self._warpers = _warpers(decoding)
-        self._random = torch.Generator(device=model.device)
-        if decoding.seed is None:
-            self._random.seed()
-        else:
-            self._random.manual_seed(decoding.seed)
+        self._warpers = warpers_of(decoding)
+        self._random = generator_of(decoding, model.device)
 
     def __iter__(self) -> Iterator[int]:
         self._cache.reserve(self._cache.length + len(self._prompt) + self._decoding.max_new_tokens)
@@ -104,7 +100,7 @@ class TokenRun:
 
     @torch.inference_mode()
     def _choose(self, logits_V: Tensor) -> int:
-        if self._decoding.temperature < COLDEST:
+        if is_greedy(self._decoding):
             return int(logits_V.argmax())
         scores = self._warpers(None, logits_V.float()[None])
         return int(torch.multinomial(scores.softmax(-1), 1, generator=self._random))
@@ -158,7 +154,23 @@ def is_looping(ids: Sequence[int]) -> bool:
     return False
 
 
-def _warpers(decoding: Decoding) -> LogitsProcessorList:
+def is_greedy(decoding: Decoding) -> bool:
+    """Whether the likeliest token is taken, and nothing drawn."""
+    return decoding.temperature < COLDEST
+
+
+def generator_of(decoding: Decoding, device: torch.device) -> torch.Generator:
+    """The random numbers of one answer."""
+    random = torch.Generator(device=device)
+    if decoding.seed is None:
+        random.seed()
+    else:
+        random.manual_seed(decoding.seed)
+    return random
+
+
+def warpers_of(decoding: Decoding) -> LogitsProcessorList:
+    """What temperature and top-p do to logits."""
     warpers = LogitsProcessorList()
     if decoding.temperature > 0:
         warpers.append(TemperatureLogitsWarper(float(decoding.temperature)))

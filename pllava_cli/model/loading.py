@@ -96,6 +96,11 @@ class Prepared:
     recipes: dict[str, layout.Recipe]
     alpha: float | None
 
+    @property
+    def has_lora(self) -> bool:
+        """Whether there are LoRA weights to merge."""
+        return any(recipe.lora_A for recipe in self.recipes.values())
+
     def load(self, on_bytes: BytesLoaded | None = None) -> Loaded:
         """Read the weights; once only.
 
@@ -106,7 +111,7 @@ class Prepared:
         if self.plan.quantize != "none":
             packed = quantization.replace_linears(self.model, self.plan.quantize, self.plan.torch_dtype)
         _fill(self.model, self.recipes, packed, self.plan, self.alpha, on_bytes)
-        return Loaded(self.model.eval(), self.plan, any(recipe.lora_A for recipe in self.recipes.values()))
+        return Loaded(self.model.eval(), self.plan, self.has_lora)
 
 
 def prepare(folder: Path, options: LoadOptions) -> Prepared:

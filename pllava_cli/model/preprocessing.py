@@ -2,20 +2,23 @@
 
 Both resizes are Pillow's bicubic on 8-bit pictures, which is what the checkpoints saw at inference:
 first to a common shape for all clips of a prompt, then CLIP's own. Pixels are exact against the
-recorded reference; FACTS of the arithmetic were read in magic-research/PLLaVA at 6f49fd2.
+recorded reference; FACTS of the arithmetic were read in magic-research/PLLaVA at 6f49fd2. torch is
+needed for the last step alone, so that processes which only make pictures do without it.
 """
 
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from PIL import Image
 
 from pllava_cli.errors import CheckpointError, ClipError, UsageError
+
+if TYPE_CHECKING:
+    import torch
 
 Frames = NDArray[np.uint8]
 """Frames of one clip, [T, H, W, 3], RGB."""
@@ -102,7 +105,7 @@ class ClipPreprocessor:
                 "the file is damaged or of another kind of model",
             ) from error
 
-    def __call__(self, clips: Sequence[Frames]) -> torch.Tensor:
+    def __call__(self, clips: Sequence[Frames]) -> "torch.Tensor":
         """Pixel values [all frames, 3, S, S] float32 of the clips of one prompt."""
         return self.normalise(self.pictures(clips))
 
@@ -112,8 +115,18 @@ class ClipPreprocessor:
         pictures = (common(Image.fromarray(frame)) for clip in clips for frame in clip)
         return np.stack([self._resize_and_crop(picture) for picture in pictures])
 
-    def normalise(self, pictures_FSSC: Frames) -> torch.Tensor:
+    def clip_pictures(self, frames: Any) -> Frames:
+        """Pictures [T, S, S, 3] uint8 of one clip's frames, which are checked.
+
+        Raises:
+            UsageError, ClipError: As `check_frames`.
+        """
+        return self.pictures([check_frames(frames)])
+
+    def normalise(self, pictures_FSSC: Frames) -> "torch.Tensor":
         """Pixel values [F, 3, S, S] float32 of pictures [F, S, S, 3]."""
+        import torch
+
         # A table of the 256 levels of each channel gives the same float32 as the arithmetic on pixels.
         levels = (np.arange(256) * self.rescale).astype(np.float32)
         table = [
@@ -153,7 +166,7 @@ def check_frames(frames: Any) -> Frames:
         UsageError: They are something else.
         ClipError: They are too narrow to be looked at.
     """
-    array = frames.numpy() if isinstance(frames, torch.Tensor) else np.asarray(frames)
+    array = np.asarray(frames)
     if array.dtype != np.uint8 or array.ndim != 4 or array.shape[-1] != 3 or 0 in array.shape:
         raise UsageError(
             f"frames are {array.dtype} of shape {list(array.shape)}",

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from numpy.typing import ArrayLike
 from torch import Tensor
@@ -90,6 +91,23 @@ class Processor:
     def pixel_values(self, frames: ArrayLike) -> Tensor:
         """Pixel values [num_frames, 3, size, size] of one clip alone."""
         return self.preprocess(self._clips(frames))
+
+    def pictures(self, frames: ArrayLike) -> Frames:
+        """Pictures uint8 [num_frames, size, size, 3] of one clip alone: what `pixel_values` normalises."""
+        return self.preprocess.pictures(self._clips(frames))
+
+    def check_pictures(self, pictures: Frames, clip: Path) -> None:
+        """Refuse pictures that `pictures` cannot have made.
+
+        Raises:
+            UsageError: They are of another type or shape.
+        """
+        wanted = (self.num_frames, *self.preprocess.crop, 3)
+        if pictures.dtype != np.uint8 or pictures.shape != wanted:
+            raise UsageError(
+                f"{clip}: pictures are {pictures.dtype} of shape {list(pictures.shape)}",
+                f"give uint8 of shape {list(wanted)}, as Captioner.decode makes them",
+            )
 
     def _clips(self, frames: Any) -> list[Frames]:
         if frames is None:

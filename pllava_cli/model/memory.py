@@ -1,0 +1,56 @@
+"""What happens when the memory does not suffice after all: one error, and nothing kept.
+
+An exception holds the frames it passed through, and they hold tensors: whoever catches it to try
+again with less would still pay for the attempt that failed. So it is dropped, and another is raised
+after it is gone.
+"""
+
+from collections.abc import Callable
+from typing import TypeVar
+
+import torch
+
+from pllava_cli.errors import MemoryFullError
+
+T = TypeVar("T")
+
+SIGNS = (
+    "can't allocate memory",  # torch's allocator on the CPU (c10/core/impl/alloc_cpu.cpp)
+    "CUBLAS_STATUS_ALLOC_FAILED",  # cuBLAS's own workspace
+    "CUDA error: out of memory",  # the driver, outside of torch's allocator
+)
+"""What a RuntimeError says that means memory; torch has a class for its CUDA allocator's alone."""
+
+
+def is_memory(error: BaseException) -> bool:
+    """Whether an error means that memory did not suffice."""
+    if isinstance(error, RuntimeError):
+        return isinstance(error, torch.OutOfMemoryError) or any(sign in str(error) for sign in SIGNS)
+    return isinstance(error, MemoryError)
+
+
+def memory_full(device: str, clips: int = 1) -> MemoryFullError:
+    """The error for `clips` at once on a device; what torch keeps for later is given back first."""
+    torch.cuda.empty_cache()  # does nothing where CUDA is not in use
+    what = f"{clips} clips at once" if clips > 1 else "this clip"
+    return MemoryFullError(
+        f"the memory of {device} does not suffice for {what}",
+        "use a smaller --batch-size or --quantize 4bit"
+        if clips > 1
+        else "use --quantize 4bit, --preset fast, or a smaller --pooling-shape",
+    )
+
+
+def within_memory(device: str, clips: int, work: Callable[[], T]) -> T:
+    """Do `work`, which must keep its tensors to itself.
+
+    Raises:
+        MemoryFullError: The memory does not suffice; nothing of the attempt is left in it.
+    """
+    try:
+        return work()
+    except (RuntimeError, MemoryError) as error:
+        if not is_memory(error):
+            raise
+    # Outside of the handler: as its context the first error, and all it holds, would live on.
+    raise memory_full(device, clips)
