@@ -115,7 +115,8 @@ class Error:
     @classmethod
     def of(cls, error: PllavaError) -> "Error":
         """Describe an error; the code is its kind: `clip`, `usage`, `checkpoint` or `device`."""
-        return cls(type(error).__name__.removesuffix("Error").lower(), error.message, error.hint)
+        kinds = [kind for kind in type(error).__mro__ if PllavaError in kind.__bases__] or [PllavaError]
+        return cls(kinds[0].__name__.removesuffix("Error").lower(), error.message, error.hint)
 
 
 @dataclass(frozen=True)
