@@ -18,7 +18,7 @@ from typing import Annotated
 import typer
 
 from pllava_cli import __version__
-from pllava_cli.commands import ask, caption, doctor, models, shapes, train
+from pllava_cli.commands import ask, batch, caption, check, doctor, models, shapes, train
 from pllava_cli.commands.layout import Command, Group
 from pllava_cli.errors import ExitStatus, PllavaError, UsageError
 from pllava_cli.terminal import OutputClosedError, Terminal, escape_controls, is_closed, write_stderr
@@ -76,6 +76,8 @@ _shapes.command("make", cls=Command, epilog=shapes.MAKE_EXAMPLES)(shapes.make)
 
 app.command("caption", cls=Command, epilog=caption.EXAMPLES)(caption.caption)
 app.command("ask", cls=Command, epilog=ask.EXAMPLES)(ask.ask)
+app.command("batch", cls=Command, epilog=batch.EXAMPLES)(batch.batch)
+app.command("check", cls=Command, epilog=check.EXAMPLES)(check.check)
 app.add_typer(_models, name="models", help="List, show and merge the checkpoints.")
 app.command("train", cls=Command, epilog=train.EXAMPLES)(train.train)
 app.add_typer(_shapes, name="shapes", help="Make clips of a small world of coloured shapes.")
@@ -92,7 +94,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         The exit status.
     """
     words = sys.argv[1:] if arguments is None else list(arguments)
-    terminal = Terminal()
+    terminal = Terminal(words=words)
     with _Signals(terminal) as signals:
         try:
             try:
@@ -160,9 +162,9 @@ def _report(terminal: Terminal, error: BaseException, words: Sequence[str]) -> i
             return OUTPUT_CLOSED
         case BrokenPipeError() if is_closed(sys.stdout):  # while help was written
             return OUTPUT_CLOSED
-        case OSError(errno=errno.ENOSPC):
+        case OSError(errno=errno.ENOSPC | errno.EDQUOT):
             terminal.error(f"cannot write: {error.strerror}", "free some space")
-            return ExitStatus.BUG
+            return ExitStatus.USAGE
         case Exception():
             return _report_bug(terminal, error)
     raise error
@@ -221,7 +223,7 @@ def _close(terminal: Terminal, status: int) -> int:
         if isinstance(error, OutputClosedError | BrokenPipeError):
             return OUTPUT_CLOSED
         terminal.error(f"cannot write the output: {error}")
-        return ExitStatus.BUG
+        return ExitStatus.USAGE
     return status
 
 

@@ -39,6 +39,33 @@ def clips(paths: Sequence[str]) -> list[Clip]:
     return [Clip(Path(path), clip_id(Path(path))) for path in paths]
 
 
+def named(text: str, what: str, hint: str) -> Path:
+    """Return the path that a word names.
+
+    Args:
+        text: The word.
+        what: What it is to name, for the message.
+        hint: What to do if it names nothing.
+
+    Raises:
+        UsageError: It is empty: a script's variable that is not set. As a path it is the working folder.
+    """
+    if not text:
+        raise UsageError(f"the name of {what} is empty", hint)
+    return Path(text)
+
+
+def result_folder(text: str | None) -> Path:
+    """Return the folder that -o names.
+
+    Raises:
+        UsageError: It is not given (None), or names nothing.
+    """
+    if text is None:
+        raise UsageError("no folder is named for the result", "name one with -o")
+    return named(text, "the folder for the result", "name one with -o")
+
+
 def clip_id(path: Path) -> str:
     """Return a stable id for a path, safe in file names, whatever bytes the path is made of."""
     whole = os.fsencode(os.path.abspath(path))  # noqa: PTH100 (Path.resolve would follow symbolic links)
@@ -52,7 +79,7 @@ def window(start: str | None, end: str | None) -> tuple[float | None, float | No
     Raises:
         UsageError: If one is no time, or the end is not after the start.
     """
-    start_s, end_s = _seconds("--start", start), _seconds("--end", end)
+    start_s, end_s = seconds("--start", start), seconds("--end", end)
     if end_s is not None and end_s <= (start_s or 0.0):
         raise UsageError(
             f"--end {end} is not after --start {start or 0}", "the window runs from --start to --end"
@@ -60,7 +87,7 @@ def window(start: str | None, end: str | None) -> tuple[float | None, float | No
     return start_s, end_s
 
 
-def _seconds(flag: str, text: str | None) -> float | None:
+def seconds(flag: str, text: str | None) -> float | None:
     """Read an instant of a clip: seconds, or [HH:]MM:SS, each with or without a fraction."""
     if text is None:
         return None
@@ -75,10 +102,8 @@ def _seconds(flag: str, text: str | None) -> float | None:
 
 
 def _check(path: str) -> None:
-    if not path:
-        raise UsageError("the name of a clip is empty", "name a video file")
     try:
-        mode = Path(path).stat().st_mode
+        mode = named(path, "a clip", "name a video file").stat().st_mode
     except (FileNotFoundError, NotADirectoryError):
         raise UsageError(f"there is no file {path}", "check the name; quote names with spaces") from None
     except (OSError, ValueError) as error:  # no permission, a loop of links, a name too long, a NUL byte

@@ -14,7 +14,7 @@ import sys
 from collections.abc import Sequence
 from typing import TextIO
 
-from pllava_cli.errors import PllavaError
+from pllava_cli.errors import UsageError
 from pllava_cli.progress import Progress, make_progress
 
 _CONTROLS = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
@@ -54,10 +54,12 @@ class Terminal:
     Args:
         quiet: Whether only results and errors are shown.
         verbose: 1 for settings and reasons, 2 for full tracebacks too.
+        words: Of the command line, to be said again in hints.
     """
 
-    def __init__(self, quiet: bool = False, verbose: int = 0) -> None:
+    def __init__(self, quiet: bool = False, verbose: int = 0, words: Sequence[str] = ()) -> None:
         self._mid_line = False
+        self.words = words
         self.configure(quiet=quiet, verbose=verbose)
 
     def configure(self, *, quiet: bool, verbose: int) -> None:
@@ -80,9 +82,12 @@ class Terminal:
 
         Raises:
             OutputClosedError: If the reader has gone.
-            PllavaError: If it cannot be written, as on a full disk.
+            UsageError: If it cannot be written, as on a full disk.
         """
         self.pause()
+        self._write(text)
+
+    def _write(self, text: str) -> None:
         if is_terminal(sys.stdout):
             text = escape_controls(text)
         # Noted before it is written: a signal may come in between, and an end of line too many is no harm.
@@ -94,7 +99,7 @@ class Terminal:
             self._mid_line = False  # nothing more can be written
             if isinstance(error, BrokenPipeError):
                 raise OutputClosedError from None
-            raise PllavaError(
+            raise UsageError(
                 f"cannot write the output: {error.strerror or error}", "free some space"
             ) from None
 
@@ -105,12 +110,15 @@ class Terminal:
     def json_line(self, text: str) -> None:
         """Write a line of JSON to stdout: in ASCII if the encoding of stdout is not UTF-8.
 
-        What the encoding lacks is else escaped in ways that JSON does not know.
+        What the encoding lacks is else escaped in ways that JSON does not know. A display on stderr stays,
+        unless it shares a terminal with stdout.
         """
         encoding = getattr(sys.stdout, "encoding", None) or "utf-8"
         if codecs.lookup(encoding).name != "utf-8":
             text = _NOT_ASCII.sub(lambda match: json.dumps(match[0])[1:-1], text)
-        self.line(text)
+        if is_terminal(sys.stdout):
+            self.pause()
+        self._write(text + "\n")
 
     def table(self, rows: Sequence[Sequence[str]]) -> None:
         """Write rows to stdout with their columns aligned."""

@@ -21,6 +21,8 @@ ROOT = Path(__file__).parents[1]
 COMMANDS = [
     "caption",
     "ask",
+    "batch",
+    "check",
     "train",
     "doctor",
     "models",
@@ -161,7 +163,7 @@ def test_closed_pipe_of_help_ends_quietly() -> None:
 def test_full_disk_is_an_error(environment: dict[str, str]) -> None:
     with Path("/dev/full").open("wb") as full, start(environment, "caption", "a.mp4", stdout=full) as process:
         _, err = process.communicate(timeout=PATIENCE_S)
-    assert process.returncode == 1
+    assert process.returncode == 2
     assert err.startswith(b"error: cannot write the output: No space left") and b"Traceback" not in err
 
 

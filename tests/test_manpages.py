@@ -1,5 +1,6 @@
 """The manual pages: as the commands are, and as the reader wants them."""
 
+import re
 import shutil
 import subprocess
 from pathlib import Path
@@ -19,7 +20,7 @@ def test_committed_pages_are_what_would_be_written() -> None:
 
 
 def test_there_is_a_page_for_every_command() -> None:
-    names = {"pllava", "pllava-caption", "pllava-ask", "pllava-doctor"}
+    names = {"pllava", "pllava-caption", "pllava-ask", "pllava-batch", "pllava-check", "pllava-doctor"}
     names |= {f"pllava-models{name}" for name in ("", "-list", "-show", "-merge")}
     names |= {"pllava-train", "pllava-shapes", "pllava-shapes-make"}
     assert set(manpages.pages()) == {f"{name}.1" for name in names}
@@ -37,6 +38,34 @@ def test_pages_tell_everything() -> None:
     for name in settings.OPTIONS:
         assert f"PLLAVA_{name.upper()}" in page
         assert "\\-\\-" + name.replace("_", "\\-") in page
+
+
+def variables(name: str) -> set[str]:
+    """The settings whose variables a page lists."""
+    return set(re.findall(r"\bPLLAVA_(\w+)", manpages.pages()[f"{name}.1"])) - {"DEBUG"}
+
+
+def test_pages_list_the_variables_that_the_command_reads() -> None:
+    everything = {name.upper() for name in settings.OPTIONS}
+    assert variables("pllava") == variables("pllava-caption") == variables("pllava-batch") == everything
+    assert variables("pllava-ask") == everything - {"PROMPT", "PROMPT_FILE"}
+    assert variables("pllava-models-merge") == {"ALPHA", "BASE", "DTYPE", "OFFLINE"}
+    assert {"MODEL", "FRAMES", "SEED", "SYSTEM_FILE"} < variables("pllava-train")
+    assert not {"ALPHA", "PRESET", "PROMPT", "TEMPERATURE"} & variables("pllava-train")
+    for name in ("pllava-shapes", "pllava-shapes-make", "pllava-models-list", "pllava-models-show"):
+        assert variables(name) == set()
+
+
+def test_every_command_tells_its_exit_statuses() -> None:
+    for name, page in manpages.pages().items():
+        is_group = ".SH COMMANDS" in page and name != "pllava.1"
+        assert (".SH EXIT STATUS" in page) != is_group
+
+
+def test_defaults_are_told() -> None:
+    page = manpages.pages()["pllava-shapes-make.1"]
+    for default in ("clips (100).", "in common (0).", "shows (1\\-4).", "(auto)."):
+        assert default in " ".join(page.split())
 
 
 def test_writing_twice_gives_the_same(tmp_path: Path) -> None:

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from pllava_cli import configfile, inputs, settings
+from pllava_cli import inputs, settings
+from pllava_cli.commands.asking import check_question
 from pllava_cli.commands.options import RunFlags, said, takes
 from pllava_cli.errors import ClipError, ExitStatus, PllavaError, UsageError
-from pllava_cli.prompts import check_text
 from pllava_cli.terminal import Terminal
 
 if TYPE_CHECKING:
@@ -46,9 +46,9 @@ def ask(
     window = inputs.window(flags.start, flags.end)
     chosen = settings.resolve(said(flags))
     for question in questions:
-        _check(question)
+        check_question(question)
     given = inputs.clips([clip])[0]
-    run = running.load(terminal, chosen, "ask", window)
+    run = running.load(terminal, chosen, window)
     try:
         encoded = run.encode(given)
     except (ClipError, UsageError) as error:  # UsageError: the file has gone since it was checked
@@ -82,11 +82,3 @@ def _recorded(
         if as_json:
             run.write_record(clip, question, encoded, error=error)
         raise
-
-
-def _check(question: str) -> None:
-    check_text(question, "the question")
-    try:
-        configfile.filled_text(question)
-    except ValueError as error:
-        raise UsageError(f"question: {error}", 'write it in quotes: "What happens?"') from None

@@ -42,7 +42,7 @@ def caption(
     window = inputs.window(flags.start, flags.end)
     chosen = settings.resolve(said(flags))
     given = inputs.clips(clips)
-    run = running.load(terminal, chosen, "caption", window)
+    run = running.load(terminal, chosen, window)
     failed = 0
     for clip in given:
         if len(given) > 1 and not flags.json:
@@ -62,11 +62,11 @@ def _caption_one(run: "Run", clip: inputs.Clip, as_json: bool) -> bool:
         answer = run.say(encoded, run.ask(encoded, prompt), show=not as_json)
     except PllavaError as error:
         if as_json:
-            run.write_record(clip, prompt, encoded, error=error)
+            run.write_record(clip, None, encoded, error=error)
         if encoded is None and isinstance(error, ClipError | UsageError):  # UsageError: the file has gone
             run.terminal.error(error.message, error.hint)
             return False
         raise  # what would befall every clip
     if as_json:
-        run.write_record(clip, prompt, encoded, answer)
+        run.write_record(clip, None, encoded, answer)
     return True

@@ -8,7 +8,7 @@ import functools
 import inspect
 from collections.abc import Callable
 from dataclasses import dataclass, fields
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any, ClassVar, TypeVar
 
 import typer
 from typer import Option
@@ -51,6 +51,9 @@ def complete_from(*names: str) -> Callable[[str], list[str]]:
 @dataclass(frozen=True)
 class OutputFlags:
     """What every command understands."""
+
+    own: ClassVar[frozenset[str]] = frozenset()
+    """Flags that have the name of a setting and another meaning."""
 
     json: Annotated[bool, Option("--json", help="Write JSON instead of text.")] = False
     quiet: Annotated[bool, Option("-q", "--quiet", help="Say nothing but errors on stderr.")] = False
@@ -97,7 +100,8 @@ class RunFlags(OutputFlags):
             metavar="NAME",
             rich_help_panel=FRAMES,
             autocompletion=complete_presets,
-            help="Frames and pooling shape for a purpose: standard, or fast with 4 frames.",
+            help="Frames and pooling shape for a purpose: standard, or fast with 4 frames; never more than"
+            " the checkpoint's own.",
         ),
     ] = None
     frames: Annotated[
@@ -198,9 +202,14 @@ class CaptionFlags(RunFlags):
 Flags = TypeVar("Flags", bound=OutputFlags)
 
 
+def settings_of(kind: type[OutputFlags]) -> list[str]:
+    """Return the names of the settings that a command has flags for, in the order of its help."""
+    return [each.name for each in fields(kind) if each.name in settings.OPTIONS and each.name not in kind.own]
+
+
 def said(flags: OutputFlags) -> dict[str, Any]:
-    """Return the settings that the command line gives, by option name."""
-    return {name: value for name, value in vars(flags).items() if name in settings.OPTIONS}
+    """Return what the command line says of each setting that the command has, by option name."""
+    return {name: getattr(flags, name) for name in settings_of(type(flags))}
 
 
 def takes(kind: type[Flags]) -> Callable[[Callable[..., int]], Callable[..., int]]:
@@ -228,6 +237,7 @@ def takes(kind: type[Flags]) -> Callable[[Callable[..., int]], Callable[..., int
             for each in fields(kind)
         ]
         run.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
+        run.settings = settings_of(kind)  # type: ignore[attr-defined]  # for the manual page
         run.__annotations__ = {each.name: each.annotation for each in parameters}
         del run.__wrapped__  # whose own signature would be read instead
         return run

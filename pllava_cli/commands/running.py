@@ -4,22 +4,21 @@ The engine arrives here and nowhere else among the commands; it is imported only
 has been found sound, as it brings torch with it.
 """
 
-import math
 import os
 import warnings
-from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
 
 from pllava_cli import records, registry
 from pllava_cli.errors import PllavaError
 from pllava_cli.inputs import Clip
-from pllava_cli.prompts import check_text
+from pllava_cli.prompts import CAPTION, SYSTEM, check_text
+from pllava_cli.recording import Recording, model_of
 from pllava_cli.settings import Settings, described
 from pllava_cli.terminal import Terminal
 
 if TYPE_CHECKING:
-    from pllava_cli.engine import Answer, AnswerStream, Captioner, EncodedClip
+    from pllava_cli.engine import Answer, AnswerStream, Captioner, Decoding, EncodedClip
 
 STAGES = {"loading": "loading the checkpoint", "decoding": "decoding", "encoding": "encoding"}
 """The engine's stages in words."""
@@ -32,9 +31,8 @@ class Run:
     terminal: Terminal
     settings: Settings
     captioner: "Captioner"
-    task: Literal["caption", "ask"]
-    start_s: float | None
-    end_s: float | None
+    segment: records.Segment
+    """The window of each clip."""
 
     def encode(self, clip: Clip) -> "EncodedClip":
         """Encode a clip, showing progress, and pass on what is odd about it.
@@ -44,7 +42,7 @@ class Run:
         """
         self.terminal.progress.update(STAGES["decoding"], 0, 0)
         try:
-            encoded = self.captioner.encode(clip.path, start=self.start_s, end=self.end_s)
+            encoded = self.captioner.encode(clip.path, start=self.segment.start_s, end=self.segment.end_s)
         finally:
             self.terminal.pause()
         for warning in encoded.report.warnings:
@@ -62,16 +60,7 @@ class Run:
         Raises:
             UsageError: It cannot be asked: it is too long.
         """
-        from pllava_cli.engine import Decoding
-
-        chosen = self.settings
-        decoding = Decoding(
-            max_new_tokens=chosen.max_new_tokens,
-            temperature=chosen.temperature,
-            top_p=chosen.top_p,
-            seed=chosen.seed,
-        )
-        return self.captioner.stream(encoded, question, decoding=decoding)
+        return self.captioner.stream(encoded, question, decoding=decoding_of(self.settings))
 
     def say(self, encoded: "EncodedClip", stream: "AnswerStream", *, show: bool) -> "Answer":
         """Let the model answer. Shown, the text appears as it comes."""
@@ -104,60 +93,58 @@ class Run:
         error: PllavaError | None = None,
     ) -> None:
         """Write the record of one answer, or of the error in its place, as a line of JSON."""
-        report = encoded.report if encoded else None
-        record = records.Record(
-            id=clip.id,
-            path=records.path_text(clip.path),
-            task=self.task,
-            question=self.captioner.caption_prompt if question is None else question,
-            system=self.captioner.system,
-            segment=records.Segment(0, self.start_s, self.end_s),
-            model=self._model(),
-            decoding=self._decoding(answer),
+        record = recording_of(self.settings, self.captioner).record(
+            clip,
+            self.segment,
+            question,
             file=records.File.of(clip.path),
-            text=answer.text if answer else None,
-            frames=_frames(report) if report else None,
-            media=_media(report) if report else None,
-            elapsed_s=_elapsed(encoded, answer),
-            error=records.Error.of(error) if error else None,
+            report=encoded.report if encoded else None,
+            answer=answer,
+            elapsed_s=(encoded.elapsed_s if encoded else {}) | (answer.elapsed_s if answer else {}),
+            error=error,
         )
         self.terminal.json_line(records.to_json_line(record))
 
-    def _model(self) -> records.Model:
-        captioner = self.captioner
-        return records.Model(
-            name=captioner.checkpoint.name,
-            revision=captioner.checkpoint.revision,
-            base=str(captioner.base) if captioner.base else None,
-            alpha=captioner.alpha,
-            dtype=captioner.plan.dtype,
-            quantize=captioner.plan.quantize,
-            num_frames=captioner.num_frames,
-            pooling_shape=captioner.pooling_shape,
-        )
 
-    def _decoding(self, answer: "Answer | None") -> records.Decoding:
-        return records.Decoding(
-            max_new_tokens=self.settings.max_new_tokens,
-            temperature=self.settings.temperature,
-            top_p=self.settings.top_p,
-            seed=self.settings.seed,
-            stopped=answer.stopped if answer else None,
-            new_tokens=answer.new_tokens if answer else None,
-        )
+def decoding_of(settings: Settings) -> "Decoding":
+    """Return how the settings have tokens chosen."""
+    from pllava_cli.engine import Decoding
+
+    return Decoding(settings.max_new_tokens, settings.temperature, settings.top_p, settings.seed)
+
+
+def recording_of(settings: Settings, captioner: "Captioner") -> Recording:
+    """Return what all records of a loaded checkpoint have in common."""
+    return Recording(
+        model=model_of(captioner),
+        decoding=record_decoding(settings),
+        system=captioner.system,
+        prompt=captioner.caption_prompt if settings.prompt is None else settings.prompt,
+    )
+
+
+def record_decoding(settings: Settings) -> records.Decoding:
+    """Return what records say of how tokens are chosen."""
+    return records.Decoding(settings.max_new_tokens, settings.temperature, settings.top_p, settings.seed)
 
 
 def load(
-    terminal: Terminal,
-    settings: Settings,
-    task: Literal["caption", "ask"],
-    window: tuple[float | None, float | None],
+    terminal: Terminal, settings: Settings, window: tuple[float | None, float | None] = (None, None)
 ) -> Run:
     """Load the checkpoint, showing progress.
 
     Raises:
         PllavaError: If it is not on this machine, cannot be read or does not fit, or if a text of the
             user's holds what stands for the clip.
+    """
+    return load_fitted(terminal, fit(terminal, settings), window)
+
+
+def fit(terminal: Terminal, settings: Settings) -> Settings:
+    """Return the settings as they fit the checkpoint, having refused in a moment what can be.
+
+    Raises:
+        PllavaError: As `load`, without a look at the weights.
     """
     check_text(settings.system or "", "the system text")
     check_text(settings.prompt or "", "the prompt")
@@ -166,21 +153,71 @@ def load(
     prepare_libraries(settings.offline, quietly=terminal.verbose < 2)
     for name in filter(None, (settings.model, settings.base)):  # in a moment, before torch is imported
         registry.locate(registry.find(name), offline=settings.offline)
+    fitted = _within_checkpoint(settings)
+    for name, value, _ in sorted(set(described(fitted)) - set(described(settings))):
+        terminal.detail(f"{name} = {value}  (the checkpoint's own is less than the preset's)")
+    return fitted
+
+
+def foresee(settings: Settings) -> Recording:
+    """Return what records will have in common, from a look at the checkpoint without its weights.
+
+    Raises:
+        PllavaError: It cannot be loaded.
+    """
+    from pllava_cli.loader import check_checkpoint
+
+    checked = check_checkpoint(settings.model, **_checkpoint_options(settings))
+    prepared = checked.prepared
+    slots, rows, columns = prepared.model.config.pooling_shape
+    model = records.Model(
+        name=checked.checkpoint.name,
+        revision=checked.checkpoint.revision,
+        base=str(checked.base) if checked.base else None,
+        alpha=checked.alpha if prepared.has_lora else None,
+        dtype=prepared.plan.dtype,
+        quantize=prepared.plan.quantize,
+        num_frames=prepared.model.config.num_frames,
+        pooling_shape=(slots, rows, columns),
+    )
+    system = SYSTEM if settings.system is None else settings.system
+    prompt = CAPTION if settings.prompt is None else settings.prompt
+    return Recording(model, record_decoding(settings), system, prompt)
+
+
+def load_fitted(terminal: Terminal, fitted: Settings, window: tuple[float | None, float | None]) -> Run:
+    """Load the checkpoint with settings from `fit`; raises as `load` does."""
+    captioner = _captioner(terminal, fitted)
+    _tell(terminal, captioner)
+    return Run(terminal, fitted, captioner, records.Segment(0, *window))
+
+
+def _within_checkpoint(settings: Settings) -> Settings:
+    """Reduce what a preset gives to what the checkpoint has itself: a preset never makes it dearer."""
+    if not settings.from_preset:
+        return settings
+    named = registry.find(settings.model)
+    written = registry.surveyed(named)  # what weights.toml leaves out, its files say
+    num_frames, pooling_shape = settings.num_frames, settings.pooling_shape
+    own_frames = named.num_frames or written.num_frames
+    own_shape = named.pooling_shape or written.pooling_shape
+    if "frames" in settings.from_preset and num_frames and own_frames:
+        num_frames = min(num_frames, own_frames)
+    if "pooling_shape" in settings.from_preset and isinstance(pooling_shape, tuple) and own_shape:
+        slots, rows, columns = map(min, pooling_shape, own_shape)
+        pooling_shape = slots, rows, columns
+    return replace(settings, num_frames=num_frames, pooling_shape=pooling_shape)
+
+
+def _captioner(terminal: Terminal, settings: Settings) -> "Captioner":
     terminal.progress.update(STAGES["loading"], 0, 0)
     try:
         from pllava_cli.engine import Captioner
 
-        captioner = Captioner(
+        return Captioner(
             settings.model,
-            alpha=settings.alpha,
-            dtype=settings.dtype,
-            quantize=settings.quantize,
-            device=settings.device,
-            base=settings.base,
-            num_frames=settings.num_frames,
-            pooling_shape=settings.pooling_shape,
+            **_checkpoint_options(settings),
             system=settings.system,
-            offline=settings.offline,
             decode_timeout_s=settings.decode_timeout_s,
             on_progress=lambda stage, done, total: terminal.progress.update(
                 STAGES.get(stage, stage), done, total
@@ -188,6 +225,23 @@ def load(
         )
     finally:
         terminal.pause()
+
+
+def _checkpoint_options(settings: Settings) -> dict[str, Any]:
+    return {
+        "alpha": settings.alpha,
+        "dtype": settings.dtype,
+        "quantize": settings.quantize,
+        "device": settings.device,
+        "base": settings.base,
+        "num_frames": settings.num_frames,
+        "pooling_shape": settings.pooling_shape,
+        "offline": settings.offline,
+    }
+
+
+def _tell(terminal: Terminal, captioner: "Captioner") -> None:
+    """Pass on what the user should know of a loaded checkpoint."""
     for warning in captioner.warnings:
         terminal.warn(warning)
     if captioner.checkpoint.notice:
@@ -199,7 +253,6 @@ def load(
     terminal.detail(f"{captioner.checkpoint.name} on {how}")
     for reason in plan.reasons:
         terminal.detail(f"  {reason}")
-    return Run(terminal, settings, captioner, task, *window)
 
 
 def prepare_libraries(offline: bool, *, quietly: bool) -> None:
@@ -211,34 +264,3 @@ def prepare_libraries(offline: bool, *, quietly: bool) -> None:
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")  # warns about forks otherwise
     if offline:
         os.environ["HF_HUB_OFFLINE"] = os.environ["TRANSFORMERS_OFFLINE"] = "1"
-
-
-def _frames(report: Any) -> records.Frames:
-    return records.Frames(
-        indices=[int(each) for each in report.indices],
-        timestamps_s=[round(float(each), 6) for each in report.timestamps_s],
-    )
-
-
-def _media(report: Any) -> records.Media:
-    return records.Media(
-        duration_s=_finite(report.duration_s),
-        fps=_finite(report.fps),
-        width_px=report.width_px,
-        height_px=report.height_px,
-        rotation_deg=report.rotation_deg,
-        codec=report.codec,
-        frames_header=report.frames_header,
-        frames_decoded=report.frames_decoded,
-        warnings=list(report.warnings),
-    )
-
-
-def _finite(value: float | None) -> float | None:
-    """Drop what JSON cannot hold: a broken header may give an infinite rate."""
-    return round(float(value), 6) if value is not None and math.isfinite(value) else None
-
-
-def _elapsed(encoded: "EncodedClip | None", answer: "Answer | None") -> Mapping[str, float]:
-    spent = (encoded.elapsed_s if encoded else {}) | (answer.elapsed_s if answer else {})
-    return {name: round(value, 4) for name, value in spent.items()}

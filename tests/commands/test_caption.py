@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from pllava_cli import configfile
 from pllava_cli.errors import CheckpointError, DeviceError, UsageError
 from tests.commands import fake
 from tests.commands.conftest import Result
@@ -156,6 +157,48 @@ def test_nothing_said_leaves_all_to_checkpoint_and_engine(run: Run, script: fake
 def test_fast_preset(run: Run, script: fake.Script) -> None:
     run("caption", "--preset", "fast", "a.mp4")
     assert (script.loaded[0]["num_frames"], script.loaded[0]["pooling_shape"]) == (4, (4, 12, 12))
+
+
+@pytest.mark.parametrize(
+    ("own", "words", "frames", "pooling_shape"),
+    [
+        ({"num_frames": 8, "pooling_shape": [8, 4, 4]}, [], 4, (4, 4, 4)),
+        ({"num_frames": 2, "pooling_shape": [1, 24, 3]}, [], 2, (1, 12, 3)),
+        ({"num_frames": 2, "pooling_shape": [2, 4, 4]}, ["--frames", "6"], 6, (2, 4, 4)),
+        ({"num_frames": 2, "pooling_shape": [2, 4, 4]}, ["--pooling-shape", "8,8,8"], 2, (8, 8, 8)),
+        ({"num_frames": 2, "pooling_shape": [2, 4, 4]}, ["--pooling-shape", "none"], 2, "none"),
+        ({}, [], 4, (4, 12, 12)),
+        ({"num_frames": 3}, [], 3, (4, 12, 12)),
+    ],
+)
+def test_a_preset_never_enlarges(
+    run: Run,
+    script: fake.Script,
+    checkpoint: Path,
+    own: dict[str, object],
+    words: list[str],
+    frames: int,
+    pooling_shape: object,
+) -> None:
+    """What is asked for by name may."""
+    (checkpoint / "config.json").write_text(json.dumps(own))
+    assert run("caption", "--preset", "fast", *words, "a.mp4").status == 0
+    assert (script.loaded[0]["num_frames"], script.loaded[0]["pooling_shape"]) == (frames, pooling_shape)
+
+
+def test_a_preset_never_enlarges_what_the_registry_says(
+    run: Run, script: fake.Script, checkpoint: Path
+) -> None:
+    folder = configfile.config_dir()
+    folder.mkdir(parents=True)
+    (folder / "weights.toml").write_text(
+        f'[checkpoints.small]\ndescription = "x"\npath = "{checkpoint}"\n'
+        "num_frames = 3\npooling_shape = [3, 5, 20]"
+    )
+    result = run("caption", "--preset", "fast", "--model", "small", "-v", "a.mp4")
+    assert result.status == 0
+    assert "\nframes = 3  (the checkpoint's own is less than the preset's)\n" in result.err
+    assert (script.loaded[0]["num_frames"], script.loaded[0]["pooling_shape"]) == (3, (3, 5, 12))
 
 
 def test_prompt_file(run: Run, script: fake.Script) -> None:

@@ -1,0 +1,214 @@
+"""Clips through the model: decoded ahead by several processes, answered several at a time.
+
+The model takes what is decoded, as many clips as fit, and waits only while there is nothing at all.
+While it works the decoders fill its next batch and no more, so that memory has a bound whatever the
+number of clips. One clip that cannot be used costs its own record, and a memory that does not suffice
+costs a smaller batch.
+"""
+
+import time
+from collections import deque
+from collections.abc import Generator, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol
+
+from pllava_cli.batch.decoding import Look
+from pllava_cli.batch.planning import Job
+from pllava_cli.encoded import DecodedClip
+from pllava_cli.errors import MemoryFullError, PllavaError
+from pllava_cli.recording import Recording
+from pllava_cli.records import Record
+from pllava_cli.video.pool import DecoderPool
+
+if TYPE_CHECKING:
+    from pllava_cli.answers import Answer
+    from pllava_cli.encoded import EncodedClips
+    from pllava_cli.model.generation import Decoding
+
+
+class Engine(Protocol):
+    """What the pipeline needs of `Captioner`."""
+
+    def encode_many(self, decoded: Sequence[DecodedClip], *, max_new_tokens: int) -> "EncodedClips":
+        """Put clips into the model's memory."""
+
+    def answer_many(
+        self, encoded: "EncodedClips", question: str | None = None, *, decoding: "Decoding | None" = None
+    ) -> "list[Answer]":
+        """Answer one question about all of them."""
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """A record, and what it means for its clip."""
+
+    clip: Path
+    record: Record
+    is_last: bool
+    """Whether all questions about the clip have come to an end with it."""
+    has_failed: bool
+    """Whether one of them has come to an error."""
+
+
+@dataclass
+class _Waiting:
+    """A decoded clip with the questions that are still to be answered."""
+
+    job: Job
+    decoded: DecodedClip
+    questions: tuple[str | None, ...]
+    has_failed: bool = False
+
+
+class Pipeline:
+    """One run of clips through a model.
+
+    Args:
+        engine: Encodes and answers.
+        recording: What all records have in common.
+        look: Makes the pictures of each clip.
+        decoding: How tokens are chosen.
+        workers: Decoder processes.
+        batch_size: Clips at once; it shrinks if the memory does not suffice.
+    """
+
+    def __init__(
+        self,
+        engine: Engine,
+        recording: Recording,
+        look: Look,
+        decoding: "Decoding",
+        *,
+        workers: int,
+        batch_size: int,
+    ) -> None:
+        self._engine, self._recording, self._look, self._decoding = engine, recording, look, decoding
+        self._workers = workers
+        self.batch_size = batch_size
+        self.waited_s = 0.0
+        """How long the model had nothing to do after its first batch."""
+        self.worked_s = 0.0
+        """How long it was at work."""
+        self._is_stopping = False
+        self._pool: DecoderPool[Job, DecodedClip] | None = None
+
+    def stop(self) -> None:
+        """End the run once the answers under way are written; a signal handler may call it."""
+        self._is_stopping = True
+        if self._pool is not None:
+            self._pool.stop()
+
+    def run(self, jobs: Iterable[Job]) -> Generator[Outcome, None, None]:
+        """Do the jobs; outcomes come as they are made, in another order than the jobs.
+
+        Raises:
+            PllavaError: The jobs came to an end by one.
+        """
+        waiting: deque[_Waiting] = deque()
+        ahead = self.batch_size + self._workers
+        with DecoderPool(self._workers, jobs, self._look, ahead=ahead) as pool:
+            self._pool = pool
+            while not self._is_stopping:
+                taken = self._take(pool, max(0, self.batch_size - len(waiting)), wait=not waiting)
+                for job, made in taken:
+                    if isinstance(made, PllavaError):
+                        yield from self._failed(job, made)
+                    else:
+                        waiting.append(_Waiting(job, made, job.questions))
+                if waiting:
+                    yield from self._work(_batch(waiting, self.batch_size), waiting)
+                elif not taken:
+                    return
+
+    def _take(
+        self, pool: DecoderPool[Job, DecodedClip], most: int, *, wait: bool
+    ) -> list[tuple[Job, DecodedClip | PllavaError]]:
+        began = time.perf_counter()
+        taken = pool.take(most, wait=wait)
+        if self.worked_s:  # nobody could have been ahead of the first
+            self.waited_s += time.perf_counter() - began
+        return taken
+
+    def _failed(self, job: Job, error: PllavaError) -> Iterator[Outcome]:
+        work, last = job.work, len(job.questions) - 1
+        for number, question in enumerate(job.questions):
+            record = self._recording.record(work.clip, work.segment, question, file=job.file, error=error)
+            yield Outcome(work.clip.path, record, number == last, True)
+
+    def _work(self, batch: list[_Waiting], waiting: deque[_Waiting]) -> Iterator[Outcome]:
+        """Encode clips and answer their questions. What did not fit into the memory waits again."""
+        try:
+            yield from self._answers(batch)
+        except MemoryFullError as error:
+            if len(batch) > 1:
+                self.batch_size = len(batch) // 2
+                waiting.extendleft(reversed(batch))
+            else:
+                yield from self._left_over(batch, error)
+        except PllavaError as error:
+            yield from self._left_over(batch, error)
+
+    def _answers(self, batch: list[_Waiting]) -> Iterator[Outcome]:
+        most = self._decoding.max_new_tokens
+        began = time.perf_counter()
+        encoded = self._engine.encode_many([each.decoded for each in batch], max_new_tokens=most)
+        while batch[0].questions and not self._is_stopping:
+            question = batch[0].questions[0]
+            try:
+                answers = self._engine.answer_many(encoded, question, decoding=self._decoding)
+            except MemoryFullError:
+                raise
+            except PllavaError as error:  # one that cannot be asked
+                for each in batch:
+                    yield self._outcome(each, error=error)
+            else:
+                share_s = self._spent(began) / len(batch)
+                for each, answer, seen in zip(batch, answers, encoded.clips, strict=True):
+                    elapsed_s = seen.elapsed_s | answer.elapsed_s | {"model": share_s}
+                    yield self._outcome(each, answer, elapsed_s)
+            began = time.perf_counter()
+
+    def _spent(self, began: float) -> float:
+        """Count and return the seconds that the model was at work."""
+        spent = time.perf_counter() - began
+        self.worked_s += spent
+        return spent
+
+    def _left_over(self, batch: list[_Waiting], error: PllavaError) -> Iterator[Outcome]:
+        for each in batch:
+            while each.questions:
+                yield self._outcome(each, error=error)
+
+    def _outcome(
+        self,
+        of: _Waiting,
+        answer: "Answer | None" = None,
+        elapsed_s: dict[str, float] | None = None,
+        error: PllavaError | None = None,
+    ) -> Outcome:
+        work, question = of.job.work, of.questions[0]
+        of.questions = of.questions[1:]
+        of.has_failed |= error is not None
+        record = self._recording.record(
+            work.clip,
+            work.segment,
+            question,
+            file=of.job.file,
+            report=of.decoded.report,
+            answer=answer,
+            elapsed_s=elapsed_s or {"decode": of.decoded.decode_s},
+            error=error,
+        )
+        return Outcome(work.clip.path, record, not of.questions, of.has_failed)
+
+
+def _batch(waiting: deque[_Waiting], most: int) -> list[_Waiting]:
+    """Take clips of which the same is asked: the first one's questions decide."""
+    questions = waiting[0].questions
+    batch = [each for each in waiting if each.questions == questions][:most]
+    taken = {id(each) for each in batch}
+    rest = [each for each in waiting if id(each) not in taken]
+    waiting.clear()
+    waiting.extend(rest)
+    return batch

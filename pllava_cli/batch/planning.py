@@ -1,0 +1,106 @@
+"""What is left to be done: each clip held against the journal before it is decoded.
+
+What a record would say is compared, not what the command line says, so that a change of any setting
+that changes the text is noticed, whichever way it came about.
+"""
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from typing import Protocol
+
+from pllava_cli.batch.journal import State
+from pllava_cli.batch.work import Work
+from pllava_cli.recording import Recording
+from pllava_cli.recordkey import Key
+from pllava_cli.records import File
+
+
+@dataclass(frozen=True)
+class Job:
+    """A clip, or a segment of one, of which something is left to be done."""
+
+    work: Work
+    questions: tuple[str | None, ...]
+    """Those that are not answered yet, at least one."""
+    file: File | None
+    """What the file was before it was looked at."""
+
+
+@dataclass
+class Planned:
+    """How many clips, or segments, were held against the journal, and what came of it."""
+
+    seen: int = 0
+    to_do: int = 0
+    """Something is left to be done, and will be."""
+    done: int = 0
+    """All is there."""
+    stale: int = 0
+    """Something is there that was made with other settings."""
+    failed: int = 0
+    """Among `to_do`: an error stands in the place of something."""
+    faults: int = 0
+    """Among `to_do`: named, but not there, or no clip."""
+
+
+class Known(Protocol):
+    """What is known of earlier runs."""
+
+    def state(self, key: Key) -> State | None:
+        """Say what there is of a record to be made."""
+
+
+class Planner:
+    """Decides what to do of each work.
+
+    Args:
+        recording: What records of this run have in common.
+        known: The journal.
+        redo: Whether what was made with other settings is made again, or left as it is.
+        is_done: Whether a work is done for another reason.
+    """
+
+    def __init__(
+        self,
+        recording: Recording,
+        known: Known,
+        *,
+        redo: bool,
+        is_done: Callable[[Work], bool] = lambda work: False,
+    ) -> None:
+        self._recording, self._known, self._redo, self._is_done = recording, known, redo, is_done
+        self._met: set[bytes] = set()
+        self.planned = Planned()
+
+    def jobs(self, works: Iterable[Work]) -> Iterator[Job]:
+        """Yield what is left to be done; nothing twice, however often it is asked for."""
+        for work in works:
+            job = self._job(work)
+            if job is not None:
+                yield job
+
+    def _job(self, work: Work) -> Job | None:
+        planned = self.planned
+        planned.seen += 1
+        file = File.of(work.clip.path)
+        states = {
+            question: state
+            for question in work.questions
+            if (state := self._state(work, question, file)) != "done"
+        }
+        left = tuple(question for question, state in states.items() if self._redo or state != "stale")
+        planned.stale += "stale" in states.values()
+        if not left or self._is_done(work):
+            planned.done += not states or self._is_done(work)
+            return None
+        planned.to_do += 1
+        planned.failed += "failed" in states.values()
+        planned.faults += work.fault is not None
+        return Job(work, left, file)
+
+    def _state(self, work: Work, question: str | None, file: File | None) -> State | None:
+        key = Key.of(self._recording.record(work.clip, work.segment, question, file=file))
+        if key.subject in self._met:
+            return "done"
+        self._met.add(key.subject)
+        return self._known.state(key)

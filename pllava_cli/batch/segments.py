@@ -1,0 +1,61 @@
+"""`--every 10s`: a clip cut into segments of one length.
+
+A short last piece would be described from frames that hardly differ, so it is joined to the segment
+before it.
+"""
+
+import math
+import re
+
+from pllava_cli.errors import ClipError, UsageError
+from pllava_cli.records import Segment
+
+MIN_LENGTH_S = 0.1
+MAX_SEGMENTS = 100_000
+"""A day in seconds is 86,400; a broken header may claim a thousand years."""
+SHORT_PART = 1 / 5
+"""A last piece shorter than this part of the length is joined to the segment before it."""
+
+_UNITS_S = {"": 1.0, "s": 1.0, "m": 60.0, "min": 60.0, "h": 3600.0}
+
+
+def parse_length(text: str) -> float:
+    """Read a length of time such as `10s`, `1m`, `1.5h` or `0.5`, in seconds.
+
+    Raises:
+        UsageError: It is none, or shorter than `MIN_LENGTH_S`.
+    """
+    match = re.fullmatch(r"(\d{1,9}(?:\.\d{1,9})?|\.\d{1,9})\s*(s|m|min|h|)", text.strip(), re.ASCII)
+    if match is None:
+        raise UsageError(
+            f"--every: expected a length of time, found {text!r}",
+            "write --every 10s, --every 1m or --every 0.5",
+        )
+    length_s = float(match[1]) * _UNITS_S[match[2]]
+    if length_s < MIN_LENGTH_S:
+        raise UsageError(f"--every {text} is shorter than {MIN_LENGTH_S} s", "write a longer time")
+    return length_s
+
+
+def every(duration_s: float | None, length_s: float) -> list[Segment]:
+    """Cut a clip into segments of `length_s` seconds, numbered from 0.
+
+    Args:
+        duration_s: How long the clip is; None if that is not known.
+        length_s: How long each segment is to be. The last is between 1/5 and 6/5 of it, or the whole
+            clip if that is shorter.
+
+    Raises:
+        ClipError: The clip's duration is not known, or makes no sensible number of segments.
+    """
+    if duration_s is None or not math.isfinite(duration_s) or duration_s <= 0:
+        raise ClipError("how long the clip is is not known, so it cannot be cut into segments", "rewrap it")
+    whole, rest = divmod(duration_s, length_s)
+    count = max(1, int(whole) + (rest >= SHORT_PART * length_s))
+    if count > MAX_SEGMENTS:
+        raise ClipError(
+            f"a clip of {duration_s:g} s has more than {MAX_SEGMENTS} segments of {length_s:g} s",
+            "choose a longer --every",
+        )
+    bounds = [round(index * length_s, 6) for index in range(count)] + [duration_s]
+    return [Segment(index, bounds[index], bounds[index + 1]) for index in range(count)]

@@ -1,0 +1,110 @@
+"""How a run goes: what has come of how many clips, how fast, and for how long it will go on."""
+
+import re
+import time
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from pllava_cli.batch.pipeline import Outcome
+from pllava_cli.records import Record
+from pllava_cli.video.probe import shown_name
+
+MOST_CAUSES = 10
+"""Causes that are told one by one."""
+
+
+@dataclass
+class Tally:
+    """Counts outcomes from its making on.
+
+    Args:
+        clock: Seconds from some instant.
+    """
+
+    clock: Callable[[], float] = time.monotonic
+    done: int = 0
+    """Clips, or segments, of which all is there."""
+    failed: int = 0
+    """Clips of which an error stands in the place of something."""
+    causes: Counter[str] = field(default_factory=Counter)
+    """Error records by what they say, the clip's name left out."""
+
+    def __post_init__(self) -> None:
+        self._began = self.clock()
+
+    @property
+    def elapsed_s(self) -> float:
+        """Seconds since the start."""
+        return self.clock() - self._began
+
+    @property
+    def per_minute(self) -> float:
+        """Clips a minute, failed ones too."""
+        return 60 * (self.done + self.failed) / max(self.elapsed_s, 1e-9)
+
+    def count(self, outcome: Outcome) -> None:
+        """Count an outcome."""
+        if outcome.record.error is not None:
+            self.causes[_cause(outcome.record)] += 1
+        if outcome.is_last:
+            self.failed += outcome.has_failed
+            self.done += not outcome.has_failed
+
+    def note(self, skipped: int, total: int | None, waited_share: float) -> str:
+        """Return what stands beside a progress display.
+
+        Args:
+            skipped: Clips that were done before.
+            total: Clips in all; None while that is not known.
+            waited_share: Of its time that the model had nothing to do.
+        """
+        handled = self.done + self.failed
+        parts = [f"{skipped} done before"] if skipped else []
+        if self.failed:
+            parts.append(f"{self.failed} failed")
+        if handled:
+            parts.append(f"{self.per_minute:.3g} clips/min")
+        if handled and total is not None:
+            left_s = 60 * max(0, total - skipped - handled) / self.per_minute
+            parts.append(f"{duration(left_s)} left")
+        if waited_share >= 0.01:
+            parts.append(f"the model waits {waited_share:.0%} of the time for decoders")
+        return ", ".join(parts)
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return the counts as plain data."""
+        return {
+            "done": self.done,
+            "failed": self.failed,
+            "causes": dict(self.causes.most_common()),
+            "elapsed_s": round(self.elapsed_s, 3),
+        }
+
+    def cause_lines(self) -> list[str]:
+        """Return the causes of errors with their counts, the commonest first."""
+        common = self.causes.most_common(MOST_CAUSES)
+        rest = self.causes.total() - sum(count for _, count in common)
+        return [f"{count:>6}  {cause}" for cause, count in common] + (
+            [f"{rest:>6}  other causes"] if rest else []
+        )
+
+
+def duration(seconds: float) -> str:
+    """Return a time for people, in its two largest units at most."""
+    minutes, hours = round(seconds / 60), round(seconds / 3600)
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    if minutes < 90:
+        return f"{minutes} min"
+    return f"{minutes // 60} h {minutes % 60} min" if hours < 48 else f"{hours // 24} d {hours % 24} h"
+
+
+def _cause(record: Record) -> str:
+    """Return an error's message without the name of its clip, so that equal causes count as one."""
+    assert record.error is not None
+    text = record.error.message
+    for name in (record.path, shown_name(record.path)):
+        text = text.replace(name, "…")
+    return re.sub(r"^…[:\s]*", "", text)

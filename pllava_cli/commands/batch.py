@@ -1,0 +1,225 @@
+"""`pllava batch`: many clips into records, over nights, on one machine.
+
+Flags become a request here, and whatever can be refused is refused; `batching` does the work.
+"""
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, get_args
+
+import typer
+from typer import Option
+
+from pllava_cli import inputs, processors, settings
+from pllava_cli.batch.segments import parse_length
+from pllava_cli.batch.sharding import parse_shard
+from pllava_cli.batch.sidecar import Existing, Sidecars
+from pllava_cli.batch.wording import Wording
+from pllava_cli.commands.asking import check_question
+from pllava_cli.commands.options import RUN, TEXT, CaptionFlags, complete_from, said, takes
+from pllava_cli.commands.request import Request, Sources
+from pllava_cli.errors import UsageError
+from pllava_cli.terminal import Terminal
+
+EXAMPLES = """
+# every clip below a folder; stop it as you like, the same command goes on with it
+pllava batch clips/ -o captions.jsonl
+# what it would do, and how long that would take
+pllava batch clips/ -o captions.jsonl --dry-run
+# questions about ten seconds at a time
+pllava batch films/ -o answers.jsonl --every 10s --ask "What happens?" --ask "Who is there?"
+# captions for a trainer, a .txt beside each clip
+pllava batch clips/ -o captions.jsonl --sidecar .txt --trigger mycat
+# a list from another program; records to stdout
+find clips/ -name "*.mp4" -print0 | pllava batch --from-file - -0 > captions.jsonl
+"""
+
+CLIPS, SIDECARS = "Clips", "Sidecars"
+MOST_WORKERS, MOST_AT_ONCE = 64, 1024
+DEFAULT_WORKERS = 8
+"""Most decoders that are started unasked: each is a process with several threads, and with a clip in 4K
+takes half a gigabyte."""
+
+
+@dataclass(frozen=True)
+class BatchFlags(CaptionFlags):
+    """What `batch` understands."""
+
+    output: Annotated[
+        str | None,
+        Option(
+            "-o",
+            "--output",
+            metavar="FILE",
+            help="Append records to this file and go on from what is in it; else they go to stdout.",
+        ),
+    ] = None
+    redo: Annotated[bool, Option("--redo", help="Make again what the file holds from other settings.")] = (
+        False
+    )
+    dry_run: Annotated[
+        bool, Option("--dry-run", help="Say what would be done and what is done, and change nothing.")
+    ] = False
+    from_file: Annotated[
+        list[str] | None,
+        Option(
+            metavar="LIST",
+            rich_help_panel=CLIPS,
+            help="Take clips from a list, one a line, or from a manifest; - is stdin. May repeat.",
+        ),
+    ] = None
+    null: Annotated[
+        bool, Option("-0", "--null", rich_help_panel=CLIPS, help="Names in lists end in NUL bytes.")
+    ] = False
+    recursive: Annotated[
+        bool,
+        Option("--recursive/--no-recursive", rich_help_panel=CLIPS, help="Look into folders within folders."),
+    ] = True
+    every: Annotated[
+        str | None,
+        Option(metavar="LENGTH", rich_help_panel=CLIPS, help="Cut clips into segments: 10s, 1m, 0.5."),
+    ] = None
+    shard: Annotated[
+        str | None,
+        Option(
+            metavar="I/N",
+            rich_help_panel=CLIPS,
+            help="Do one of N parts, chosen by the clips' ids; in a job array of Slurm, the task's own.",
+        ),
+    ] = None
+    ask: Annotated[
+        list[str] | None,
+        Option(
+            metavar="QUESTION", rich_help_panel=TEXT, help="Ask this instead of for a caption. May repeat."
+        ),
+    ] = None
+    sidecar: Annotated[
+        str | None,
+        Option(metavar="SUFFIX", rich_help_panel=SIDECARS, help="Write each text beside its clip too: .txt."),
+    ] = None
+    existing: Annotated[
+        str | None,
+        Option(
+            metavar="WHAT",
+            rich_help_panel=SIDECARS,
+            autocompletion=complete_from(*get_args(Existing)),
+            help="What to do with a sidecar that is there: skip (default), overwrite, append or prepend.",
+        ),
+    ] = None
+    prefix: Annotated[
+        str | None, Option(metavar="TEXT", rich_help_panel=SIDECARS, help="Put this before each text.")
+    ] = None
+    suffix: Annotated[
+        str | None, Option(metavar="TEXT", rich_help_panel=SIDECARS, help="Put this after each text.")
+    ] = None
+    trigger: Annotated[
+        str | None,
+        Option(
+            metavar="WORD",
+            rich_help_panel=SIDECARS,
+            help="Begin each text that does not say this word with it.",
+        ),
+    ] = None
+    workers: Annotated[
+        str | None,
+        Option(
+            metavar="N",
+            rich_help_panel=RUN,
+            help=f"Decoder processes; else one a processor, {DEFAULT_WORKERS} at most.",
+        ),
+    ] = None
+    batch_size: Annotated[
+        str | None,
+        Option(metavar="N", rich_help_panel=RUN, help="Clips at once; auto (default): as many as fit."),
+    ] = None
+
+
+@takes(BatchFlags)
+def batch(
+    terminal: Terminal,
+    flags: BatchFlags,
+    paths: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="PATH", help="Video files, folders, patterns, or .jsonl and .csv manifests."),
+    ] = None,
+) -> int:
+    """Caption many clips, or ask about them, and write a record of each.
+
+    Records come as they are made, in no order. With `-o` every record is on the disk before the next is
+    begun: a run that was stopped, or killed, goes on where it was, and clips that failed are tried again.
+    A clip that cannot be used costs its own record and no more. Ctrl-C finishes what is under way.
+    """
+    from pllava_cli.commands import batching  # not for --help
+
+    return batching.run(terminal, read(flags, paths or []))
+
+
+def read(flags: BatchFlags, paths: list[str]) -> Request:
+    """Read and check the flags.
+
+    Raises:
+        UsageError: They cannot be meant.
+    """
+    questions = tuple(dict.fromkeys(flags.ask or []))
+    for question in questions:
+        check_question(question)
+    if questions and (flags.prompt is not None or flags.prompt_file is not None):
+        raise UsageError("--ask and --prompt both say what to ask", "give --ask alone")
+    window = inputs.window(flags.start, flags.end)
+    if flags.every is not None and window != (None, None):
+        raise UsageError("--every cuts whole clips", "leave --start and --end out")
+    return Request(
+        sources=Sources(
+            paths=paths,
+            lists=flags.from_file or [],
+            nul=flags.null,
+            recursive=flags.recursive,
+            questions=questions or (None,),
+            window=window,
+            every_s=None if flags.every is None else parse_length(flags.every),
+            shard=parse_shard(flags.shard, os.environ),
+        ),
+        settings=settings.resolve(said(flags)),
+        output=_output(flags),
+        sidecars=_sidecars(flags),
+        redo=flags.redo,
+        dry_run=flags.dry_run,
+        json=flags.json,
+        workers=_count("--workers", flags.workers, MOST_WORKERS) or min(processors.usable(), DEFAULT_WORKERS),
+        batch_size=None
+        if flags.batch_size in (None, "auto")
+        else _count("--batch-size", flags.batch_size, MOST_AT_ONCE),
+    )
+
+
+def _output(flags: BatchFlags) -> Path | None:
+    if flags.output is not None and flags.output != "-":
+        return inputs.named(flags.output, "the file for the records", "give -o FILE")
+    if flags.json and not flags.dry_run:
+        raise UsageError("--json writes the run's summary to stdout, where the records go", "give -o FILE")
+    return None
+
+
+def _sidecars(flags: BatchFlags) -> Sidecars | None:
+    names = ("existing", "prefix", "suffix", "trigger")
+    if flags.sidecar is None:
+        idle = next((name for name in names if getattr(flags, name) is not None), None)
+        if idle is not None:
+            raise UsageError(f"--{idle} is for sidecars", "add --sidecar .txt, or leave it out")
+        return None
+    existing = flags.existing if flags.existing is not None else "skip"
+    wording = Wording(flags.trigger or "", flags.prefix or "", flags.suffix or "")
+    return Sidecars(flags.sidecar, existing=existing, wording=wording)  # type: ignore[arg-type]  # it checks
+
+
+def _count(flag: str, text: str | None, most: int) -> int | None:
+    if text is None:
+        return None
+    try:
+        count = settings.integer_text(text)
+    except ValueError as error:
+        raise UsageError(f"{flag}: {error}", f"give a number from 1 to {most}") from None
+    if not 1 <= count <= most:
+        raise UsageError(f"{flag} {text} is not from 1 to {most}", "choose another number")
+    return count

@@ -1,0 +1,216 @@
+"""The work of `pllava batch`: what is asked for, held against what is done; the rest through the model.
+
+Whatever can be refused is refused before the checkpoint is loaded. That takes a look at every clip's
+name where there is something to hold it against, a journal or sidecars; else the first clip is begun
+while the others are still being found.
+"""
+
+import os
+from collections import deque
+from collections.abc import Iterable, Iterator
+from contextlib import ExitStack, closing
+from dataclasses import replace
+from functools import partial
+
+from pllava_cli.batch import discovery, estimate
+from pllava_cli.batch.decoding import Cutter, Look
+from pllava_cli.batch.foresight import Foreseen
+from pllava_cli.batch.journal import Journal, StdoutJournal
+from pllava_cli.batch.output import Output
+from pllava_cli.batch.pipeline import Pipeline
+from pllava_cli.batch.planning import Planned, Planner
+from pllava_cli.batch.sharding import shard
+from pllava_cli.batch.tally import Tally
+from pllava_cli.batch.work import Work
+from pllava_cli.commands import running, summary
+from pllava_cli.commands.request import Request, Sources
+from pllava_cli.commands.stopping import Stopping
+from pllava_cli.errors import ExitStatus, UsageError
+from pllava_cli.recording import Recording
+from pllava_cli.records import Segment
+from pllava_cli.terminal import Terminal
+
+Warnings = deque[str]
+"""What discovery has to say: it may do so from another thread, where nothing may be written."""
+
+PLANNING_SHOWN = 1000
+"""Clips held against the journal between two updates of the display."""
+
+
+def run(terminal: Terminal, request: Request) -> int:
+    """Do what is asked; returns the exit status."""
+    warnings: Warnings = deque()
+    with ExitStack() as stack:
+        works: Iterable[Work] = _works(stack, request, warnings)
+        fitted = running.fit(terminal, request.settings)
+        journal = _journal(terminal, request)
+        stack.callback(journal.close)
+        if journal.cut_bytes:
+            terminal.warn(f"the last line of {request.output} was torn by a kill, and is cut away")
+        is_known = bool(journal.counts.done or journal.counts.failed)
+        if is_known or request.sidecars is not None or request.dry_run:
+            works = listed = _listed(terminal, works)
+            _tell(terminal, warnings)
+            if request.sidecars is not None:
+                request.sidecars.check(listed)
+            terminal.progress.update("looking at the checkpoint", 0, 0)
+            recording = running.foresee(fitted)
+            planned = _planned(terminal, request, recording, journal, listed)
+            if request.dry_run:
+                return _dry_run(terminal, request, recording, planned)
+            if not planned.to_do:
+                return summary.nothing_left(terminal, request, planned)
+        loaded = running.load_fitted(terminal, fitted, request.sources.window)
+        return _Batch(terminal, request, loaded, journal, warnings).work_off(works)
+
+
+def _works(stack: ExitStack, request: Request, warnings: Warnings) -> Iterator[Work]:
+    """Find the clips, the first of them at once."""
+    sources = request.sources
+    works = discovery.find(
+        sources.paths,
+        warn=warnings.append,
+        from_files=sources.lists,
+        nul=sources.nul,
+        recursive=sources.recursive,
+    )
+    if sources.shard is not None:
+        works = shard(works, sources.shard.index, sources.shard.count)
+    works = map(partial(_asked, sources), works)
+    if sources.every_s is not None:
+        works = stack.enter_context(Cutter(works, sources.every_s, request.settings.decode_timeout_s))
+    return works
+
+
+def _asked(sources: Sources, work: Work) -> Work:
+    if work.questions == (None,):
+        work = replace(work, questions=sources.questions)
+    if work.segment == Segment() and sources.window != (None, None):
+        work = replace(work, segment=Segment(0, *sources.window))
+    return work
+
+
+def _journal(terminal: Terminal, request: Request) -> Journal | StdoutJournal:
+    if request.output is None:
+        return StdoutJournal(terminal.json_line)
+    return Journal.peek(request.output) if request.dry_run else Journal.open(request.output)
+
+
+def _listed(terminal: Terminal, works: Iterable[Work]) -> list[Work]:
+    listed: list[Work] = []
+    for work in works:
+        if len(listed) % PLANNING_SHOWN == 0:
+            terminal.progress.update("looking for clips", len(listed), 0)
+        listed.append(work)
+    return listed
+
+
+def _tell(terminal: Terminal, warnings: Warnings) -> None:
+    while warnings:
+        terminal.warn(warnings.popleft())
+
+
+def _planner(request: Request, recording: Recording, journal: Journal | StdoutJournal) -> Planner:
+    """Hold works against the journal; where there is none, a sidecar that is to be kept says it is done."""
+    sidecars = request.sidecars
+    if sidecars is None or request.output is not None or sidecars.existing != "skip":
+        return Planner(recording, journal, redo=request.redo)
+    return Planner(
+        recording,
+        journal,
+        redo=request.redo,
+        is_done=lambda work: os.path.lexists(sidecars.path(work.clip.path, work.segment)),
+    )
+
+
+def _planned(
+    terminal: Terminal,
+    request: Request,
+    recording: Recording,
+    journal: Journal | StdoutJournal,
+    works: list[Work],
+) -> Planned:
+    """Count what is left to be done.
+
+    Raises:
+        UsageError: Something was made with other settings, and nobody has said what is to become of it.
+    """
+    planner = _planner(request, recording, journal)
+    for count, _ in enumerate(planner.jobs(works)):
+        if count % PLANNING_SHOWN == 0:
+            terminal.progress.update("comparing with what is done", planner.planned.seen, len(works))
+    terminal.pause()
+    stale = planner.planned.stale
+    if stale and not request.redo and not request.dry_run:
+        clips = "1 clip" if stale == 1 else f"{stale} clips"
+        raise UsageError(
+            f"{request.output} holds records of {clips} made with other settings",
+            "--redo makes them again; to keep them, go back to those settings or name another file with -o",
+        )
+    return planner.planned
+
+
+def _dry_run(terminal: Terminal, request: Request, recording: Recording, planned: Planned) -> int:
+    each_s = None
+    if request.output is not None and request.output.exists():
+        each_s = estimate.seconds_each(request.output, recording.model)
+    summary.dry_run(terminal, request, planned, each_s)
+    return ExitStatus.OK
+
+
+class _Batch:
+    """A run with its checkpoint loaded."""
+
+    def __init__(
+        self,
+        terminal: Terminal,
+        request: Request,
+        loaded: running.Run,
+        journal: Journal | StdoutJournal,
+        warnings: Warnings,
+    ) -> None:
+        self._terminal, self._request, self._warnings = terminal, request, warnings
+        captioner, chosen = loaded.captioner, loaded.settings
+        decoding = running.decoding_of(chosen)
+        for question in request.sources.questions:
+            captioner.check_question(chosen.prompt if question is None else question, decoding=decoding)
+        recording = running.recording_of(chosen, captioner)
+        captioner.caption_prompt = recording.prompt
+        self._planner = _planner(request, recording, journal)
+        self._output = Output(journal, request.sidecars, in_thread=request.output is not None)
+        self._pipeline = Pipeline(
+            captioner,
+            recording,
+            Look(captioner.num_frames, captioner.processor.preprocess, chosen.decode_timeout_s),
+            decoding,
+            workers=request.workers,
+            batch_size=request.batch_size or captioner.clips_at_once(chosen.max_new_tokens),
+        )
+        terminal.detail(f"{self._pipeline.batch_size} clips at once, {request.workers} decoders")
+
+    def work_off(self, works: Iterable[Work]) -> int:
+        """Do the works; returns the exit status."""
+        foreseen, tally = Foreseen(works), Tally()
+        with (
+            Stopping(self._terminal, self._pipeline.stop) as stopping,
+            self._output,
+            closing(self._pipeline.run(self._planner.jobs(foreseen))) as outcomes,
+        ):
+            self._show(tally, foreseen.total)
+            for outcome in outcomes:
+                tally.count(self._output.write(outcome))
+                _tell(self._terminal, self._warnings)
+                self._show(tally, foreseen.total)
+            self._output.finish()
+        self._terminal.pause()
+        _tell(self._terminal, self._warnings)
+        end = summary.End(tally, self._planner.planned, self._pipeline.waited_s, stopping.status)
+        summary.render(self._terminal, self._request, end)
+        return end.status
+
+    def _show(self, tally: Tally, total: int | None) -> None:
+        pipeline, planned = self._pipeline, self._planner.planned
+        skipped = planned.seen - planned.to_do
+        share = pipeline.waited_s / max(pipeline.waited_s + pipeline.worked_s, 1e-9)
+        handled = skipped + tally.done + tally.failed
+        self._terminal.progress.update("captioning", handled, total or 0, tally.note(skipped, total, share))

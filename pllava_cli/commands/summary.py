@@ -1,0 +1,128 @@
+"""What `pllava batch` says at its end, and of what it would do."""
+
+import json
+import shlex
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from pllava_cli.batch.planning import Planned
+from pllava_cli.batch.tally import Tally, duration
+from pllava_cli.commands.request import Request
+from pllava_cli.errors import ExitStatus
+from pllava_cli.terminal import Terminal
+
+LONGEST_COMMAND = 400
+"""Characters of a command line that is worth repeating; a shell may have put a thousand names into it."""
+
+
+@dataclass(frozen=True)
+class End:
+    """How a run ended."""
+
+    tally: Tally
+    planned: Planned
+    waited_s: float
+    """How long the model waited for decoders."""
+    stopped: int | None
+    """The exit status of the signal that ended it."""
+
+    @property
+    def skipped(self) -> int:
+        """Clips that were done before."""
+        return self.planned.seen - self.planned.to_do
+
+    @property
+    def status(self) -> int:
+        """The exit status."""
+        if self.stopped is not None:
+            return self.stopped
+        if not self.tally.failed:
+            return ExitStatus.OK
+        some = self.tally.done or self.skipped
+        return ExitStatus.SOME_FAILED if some else ExitStatus.ALL_FAILED
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return everything as plain data."""
+        return {
+            **self.tally.as_dict(),
+            "skipped": self.skipped,
+            "model_waited_s": round(self.waited_s, 3),
+            "is_interrupted": self.stopped is not None,
+        }
+
+
+def render(terminal: Terminal, request: Request, end: End) -> None:
+    """Say how a run ended: as JSON on stdout if asked, else on stderr."""
+    if request.json:
+        terminal.json_line(json.dumps(end.as_dict()))
+        return
+    tally = end.tally
+    parts = [f"{tally.done} done"]
+    if end.skipped:
+        parts.append(f"{end.skipped} done before")
+    parts.append(f"{tally.failed} failed")
+    terminal.note(
+        f"{', '.join(parts)} in {duration(tally.elapsed_s)} ({tally.per_minute:.3g} clips a minute)"
+    )
+    if tally.failed:
+        terminal.note("errors by cause:")
+        for line in tally.cause_lines():
+            terminal.note(line)
+    again = _again(terminal, request)
+    if end.stopped is not None:
+        terminal.note(f"stopped; to go on: {again}")
+    elif tally.failed:
+        terminal.note(f"to try the failed ones again: {again}")
+
+
+def nothing_left(terminal: Terminal, request: Request, planned: Planned) -> int:
+    """Say that all is done; returns the exit status."""
+    end = End(Tally(), planned, 0.0, None)
+    if request.json:
+        terminal.json_line(json.dumps(end.as_dict()))
+    else:
+        terminal.note(f"nothing is left to do: {end.skipped} done before")
+    return end.status
+
+
+def dry_run(terminal: Terminal, request: Request, planned: Planned, each_s: float | None) -> None:
+    """Say what would be done.
+
+    Args:
+        terminal: Where.
+        request: The run.
+        planned: What was found.
+        each_s: Seconds that earlier records took, each; None: not known.
+    """
+    takes_s = None if each_s is None else each_s * planned.to_do * len(request.sources.questions)
+    if request.json:
+        plain = {key: value for key, value in asdict(planned).items() if key != "seen"}
+        terminal.json_line(json.dumps({**plain, "estimate_s": takes_s}))
+        return
+    terminal.table(
+        [
+            ("to do", str(planned.to_do), ""),
+            ("  failed before", str(planned.failed), ""),
+            ("  cannot be used", str(planned.faults), ""),
+            ("done", str(planned.done), ""),
+            ("stale", str(planned.stale), "made with other settings" + _fate(request, planned)),
+        ]
+    )
+    if takes_s is not None:
+        terminal.line(f"about {duration(takes_s)}, by the {each_s:.3g} s that each record in the file took")
+    else:
+        terminal.line("how long that takes is not known before some are done")
+
+
+def _fate(request: Request, planned: Planned) -> str:
+    if not planned.stale:
+        return ""
+    return "; among those to do" if request.redo else "; --redo would make them again"
+
+
+def _again(terminal: Terminal, request: Request) -> str:
+    """Return the command that goes on."""
+    if request.output is None:
+        return "the same command with -o FILE begins a file that can be gone on with"
+    command = shlex.join(["pllava", *terminal.words])
+    return command if len(command) <= LONGEST_COMMAND else "the same command"

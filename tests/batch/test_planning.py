@@ -1,0 +1,219 @@
+"""What is left to be done, and what a run says of itself."""
+
+import threading
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from pllava_cli import inputs
+from pllava_cli.batch.estimate import seconds_each
+from pllava_cli.batch.foresight import Foreseen
+from pllava_cli.batch.journal import Journal
+from pllava_cli.batch.output import Output
+from pllava_cli.batch.pipeline import Outcome
+from pllava_cli.batch.planning import Job, Planner
+from pllava_cli.batch.sidecar import Sidecars
+from pllava_cli.batch.tally import Tally, duration
+from pllava_cli.batch.work import Work
+from pllava_cli.errors import UsageError
+from pllava_cli.recordfile import lines, parse
+from pllava_cli.records import File, Record, Segment
+from tests.batch.made import failed, line, record
+from tests.batch.running import RECORDING
+
+
+@pytest.fixture
+def works(tmp_path: Path) -> list[Work]:
+    made = []
+    for name in "abcd":
+        path = tmp_path / f"{name}.mp4"
+        path.write_bytes(name.encode())
+        made.append(Work(inputs.Clip(path, inputs.clip_id(path))))
+    return made
+
+
+def to_be(work: Work, question: str | None = None) -> Record:
+    """The record of a work as if it had been answered."""
+    made = RECORDING.record(work.clip, work.segment, question, file=File.of(work.clip.path))
+    return replace(made, text="A bird.")
+
+
+def planner(journal: Journal, *, redo: bool = False) -> Planner:
+    return Planner(RECORDING, journal, redo=redo)
+
+
+def names(jobs: Iterator[Job]) -> list[str]:
+    return [job.work.clip.path.name for job in jobs]
+
+
+def test_what_is_done_is_left_out(works: list[Work], tmp_path: Path) -> None:
+    a, b, c, _ = works
+    with Journal.open(tmp_path / "out.jsonl") as journal:
+        journal.append(to_be(a))
+        journal.append(replace(to_be(b), system="another text"))
+        journal.append(replace(to_be(c), text=None, error=failed().error))
+        plan = planner(journal)
+        assert names(plan.jobs(works)) == ["c.mp4", "d.mp4"]
+        planned = plan.planned
+        assert (planned.seen, planned.to_do, planned.done) == (4, 2, 1)
+        assert (planned.stale, planned.failed, planned.faults) == (1, 1, 0)
+        assert names(planner(journal, redo=True).jobs(works)) == ["b.mp4", "c.mp4", "d.mp4"]
+
+
+def test_a_file_that_has_changed_is_done_again(works: list[Work], tmp_path: Path) -> None:
+    with Journal.open(tmp_path / "out.jsonl") as journal:
+        journal.append(to_be(works[0]))
+        works[0].clip.path.write_bytes(b"another clip")
+        assert names(planner(journal).jobs(works[:1])) == ["a.mp4"]
+
+
+def test_questions_that_are_answered_are_not_asked_again(works: list[Work], tmp_path: Path) -> None:
+    work = replace(works[0], questions=("What?", None, "Who?"))
+    with Journal.open(tmp_path / "out.jsonl") as journal:
+        journal.append(to_be(work, "What?"))
+        (job,) = planner(journal).jobs([work])
+        assert job.questions == (None, "Who?") and job.file == File.of(work.clip.path)
+
+
+def test_nothing_is_done_twice_in_a_run(works: list[Work], tmp_path: Path) -> None:
+    part = replace(works[0], segment=Segment(1, 0.5, 1.0))
+    with Journal.open(tmp_path / "out.jsonl") as journal:
+        jobs = list(planner(journal).jobs([works[0], part, works[0], part]))
+    assert [job.work for job in jobs] == [works[0], part]
+
+
+def test_works_are_counted_while_they_are_done(works: list[Work]) -> None:
+    foreseen = Foreseen(iter(works))
+    assert [next(foreseen) for _ in works] == works
+    assert next(foreseen, None) is None and next(foreseen, None) is None
+    assert foreseen.total == 4
+
+
+def test_nobody_waits_for_works_that_do_not_come(works: list[Work]) -> None:
+    for_ever = threading.Event()
+
+    def slowly() -> Iterator[Work]:
+        yield works[0]
+        for_ever.wait()
+        raise UsageError("the list holds a NUL byte", "")
+
+    foreseen = Foreseen(slowly())
+    assert next(foreseen) == works[0] and foreseen.total is None
+    for_ever.set()
+    for _ in range(2):
+        with pytest.raises(UsageError, match="NUL"):
+            next(foreseen)
+
+
+def outcome(made: Record, *, has_failed: bool = False) -> Outcome:
+    return Outcome(Path(made.path), made, True, has_failed or made.error is not None)
+
+
+def test_causes_leave_the_name_out() -> None:
+    tally = Tally()
+    for number, text in enumerate(
+        ["{}: the decoder crashed", "{}: the decoder crashed", "there is no file {}"]
+    ):
+        error = failed(number).error
+        assert error is not None
+        path = f"odd\nname{number}.mp4"
+        shown = path.replace("\n", "\\n") if number else path
+        error = replace(error, message=text.format(shown))
+        tally.count(outcome(record(number, path=path, text=None, error=error)))
+    tally.count(outcome(record()))
+    assert (tally.done, tally.failed) == (1, 3)
+    assert tally.causes == Counter({"the decoder crashed": 2, "there is no file …": 1})
+    assert tally.cause_lines()[0].split() == ["2", "the", "decoder", "crashed"]
+
+
+def test_what_stands_beside_the_progress() -> None:
+    now = [100.0]
+    tally = Tally(clock=lambda: now[0])
+    assert tally.note(0, None, 0.0) == ""
+    for number in range(4):
+        tally.count(outcome(failed(number) if number == 3 else record(number)))
+    now[0] += 120.0
+    assert tally.note(6, 20, 0.25) == (
+        "6 done before, 1 failed, 2 clips/min, 5 min left, the model waits 25% of the time for decoders"
+    )
+
+
+@pytest.mark.parametrize(
+    ("seconds", "said"),
+    [(0.4, "0 s"), (89, "89 s"), (91, "2 min"), (3600, "60 min"), (9000, "2 h 30 min"), (200_000, "2 d 8 h")],
+)
+def test_durations_are_for_people(seconds: float, said: str) -> None:
+    assert duration(seconds) == said
+
+
+def test_an_estimate_is_of_the_same_model(tmp_path: Path) -> None:
+    file = tmp_path / "out.jsonl"
+    other = replace(record().model, dtype="fp32")
+    made = [
+        record(1, elapsed_s={"model": 2.0}),
+        record(2, elapsed_s={"model": 4.0}),
+        record(3, elapsed_s={"model": 100.0}, model=other),
+        record(4),
+        failed(5, elapsed_s={"model": 50.0}),
+    ]
+    file.write_bytes(b"".join(map(line, made)) + b'{"torn')
+    assert seconds_each(file, record().model) == 3.0
+    assert seconds_each(file, replace(other, quantize="4bit")) is None
+
+
+def test_a_text_that_its_sidecar_cannot_take_is_an_error(tmp_path: Path) -> None:
+    (tmp_path / "a.txt").mkdir()
+    with Journal.open(tmp_path / "out.jsonl") as journal:
+        output = Output(journal, Sidecars(existing="overwrite"), in_thread=False)
+        written = [
+            output.write(outcome(record(0, path=str(tmp_path / f"{name}.mp4"), text="A bird.")))
+            for name in "ab"
+        ]
+    assert [each.has_failed for each in written] == [True, False]
+    assert (tmp_path / "b.txt").read_text() == "A bird.\n"
+    with (tmp_path / "out.jsonl").open("rb") as stream:
+        plain = [parse(each).plain for each in lines(stream)]
+    assert [each["status"] for each in plain] == ["error", "ok"]
+    assert plain[0]["text"] is None and "a.txt" in plain[0]["error"]["message"]
+
+
+def test_a_record_is_only_written_once_its_sidecar_is(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class KilledError(Exception):
+        pass
+
+    def die(*_: object) -> None:
+        raise KilledError
+
+    monkeypatch.setattr(Sidecars, "write", die)
+    with Journal.open(tmp_path / "out.jsonl") as journal:
+        with pytest.raises(KilledError):
+            Output(journal, Sidecars(), in_thread=True).write(outcome(record()))
+        assert journal.counts.done == 0
+
+
+def test_all_is_written_once_the_output_is_left(tmp_path: Path) -> None:
+    with Journal.open(tmp_path / "out.jsonl") as journal:
+        with Output(journal, None, in_thread=True) as output:
+            for number in range(20):
+                output.write(outcome(record(number)))
+        assert journal.counts.done == 20
+    with (tmp_path / "out.jsonl").open("rb") as stream:
+        ids = [parse(each).plain["id"] for each in lines(stream)]
+    assert ids == [record(number).id for number in range(20)]
+
+
+@pytest.mark.parametrize("in_thread", [True, False])
+def test_what_cannot_be_written_ends_the_run(tmp_path: Path, in_thread: bool) -> None:
+    with Journal.open(tmp_path / "out.jsonl") as journal:
+        (tmp_path / "out.jsonl").unlink()
+        with (
+            pytest.raises(UsageError, match="removed or replaced"),
+            Output(journal, None, in_thread=in_thread) as output,
+        ):
+            output.write(outcome(record()))
+            output.finish()

@@ -1,0 +1,331 @@
+"""`pllava batch` with a real checkpoint, real clips and real decoders: no part is replaced."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pllava_cli import app
+from pllava_cli.batch.journal import Journal
+from pllava_cli.recordkey import latest
+from tests.checkpoints import write_plain
+from tests.clips import write_clip
+from tests.commands.conftest import Result
+
+ROOT = Path(__file__).parents[2]
+CLIPS = 6
+PATIENCE_S = 120.0
+FEW = ("--max-new-tokens", "4")
+"""The checkpoint is random and would go on for ever."""
+
+
+@pytest.fixture(scope="module")
+def checkpoint(tmp_path_factory: pytest.TempPathFactory, one_thread: None) -> Path:
+    return write_plain(tmp_path_factory.mktemp("checkpoints") / "plain")
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Clips, to be linked to."""
+    folder = tmp_path_factory.mktemp("made")
+    for number in range(2 * CLIPS):
+        write_clip(folder / f"clip{number}.mp4", seed=number)
+    return folder
+
+
+@pytest.fixture
+def clips(made: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder of clips, named from the working directory."""
+    folder = tmp_path / "clips"
+    folder.mkdir()
+    for number in range(CLIPS):
+        os.link(made / f"clip{number}.mp4", folder / f"clip{number}.mp4")
+    monkeypatch.chdir(tmp_path)
+    return folder
+
+
+@pytest.fixture
+def run(capsys: pytest.CaptureFixture[str], checkpoint: Path) -> Callable[..., Result]:
+    """Run `pllava batch` in this process."""
+
+    def run(*arguments: object) -> Result:
+        words = ["batch", "--model", str(checkpoint), *FEW, *map(str, arguments)]
+        status = app.main(words)
+        captured = capsys.readouterr()
+        return Result(status, captured.out, captured.err)
+
+    return run
+
+
+Run = Callable[..., Result]
+
+
+def records(file: Path) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in file.read_text().splitlines()]
+
+
+def answers(found: list[dict[str, Any]]) -> list[tuple[str, int, str, str | None]]:
+    """What was said, in one order."""
+    return sorted(
+        (each["path"], each["segment"]["index"], each["question"], each["text"] or "") for each in found
+    )
+
+
+def test_a_folder_becomes_records_on_stdout(run: Run, clips: Path) -> None:
+    result = run("clips")
+    assert result.status == 0, result.err
+    assert [each["path"] for each in sorted(result.records, key=lambda each: str(each["path"]))] == [
+        f"clips/clip{number}.mp4" for number in range(CLIPS)
+    ]
+    assert all(each["status"] == "ok" and each["decoding"]["new_tokens"] == 4 for each in result.records)
+    assert f"{CLIPS} done, 0 failed" in result.err
+
+
+def test_texts_are_those_of_caption(
+    run: Run, clips: Path, checkpoint: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """And so are the fingerprints: the same settings make the same record, by whichever command."""
+    result = run("clips", "--prompt", "What moves?", "--dtype", "fp32")
+    names = [f"clips/clip{number}.mp4" for number in range(CLIPS)]
+    words = [
+        "caption",
+        "--json",
+        "--model",
+        str(checkpoint),
+        *FEW,
+        "--prompt",
+        "What moves?",
+        "--dtype",
+        "fp32",
+    ]
+    assert app.main([*words, *names]) == 0
+    singly = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert answers(result.records) == answers(singly)
+    assert {each["fingerprint"] for each in result.records} == {each["fingerprint"] for each in singly}
+
+
+def test_bad_clips_cost_their_own_records(run: Run, clips: Path) -> None:
+    (clips / "empty.mp4").touch()
+    (clips / "cut.mp4").write_bytes((clips / "clip0.mp4").read_bytes()[:1000])
+    os.link(clips / "clip1.mp4", os.fsencode(clips) + b"/two\nlines \xff.mp4")
+    Path("list.txt").write_text("clips/clip1.mp4\ngone.mp4\n")
+    result = run("clips", "--from-file", "list.txt", "-o", "out.jsonl")
+    assert (result.status, result.out) == (3, ""), result.err
+    found = records(Path("out.jsonl"))
+    paths = [os.fsencode(each["path"]) for each in found]
+    assert len(paths) == len(set(paths)) == CLIPS + 4 and b"clips/two\nlines \xff.mp4" in paths
+    bad = {each["path"] for each in found if each["status"] == "error"}
+    assert bad == {"clips/empty.mp4", "clips/cut.mp4", "gone.mp4"}
+    assert "errors by cause:" in result.err and "is empty (0 bytes)" in result.err
+    assert "to try the failed ones again: pllava batch" in result.err
+    assert "Traceback" not in result.err
+
+
+def test_all_bad_is_another_status(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("a.mp4").touch()
+    assert run("a.mp4").status == 4
+
+
+def test_what_is_done_is_not_done_again_and_what_failed_is(run: Run, clips: Path, made: Path) -> None:
+    (clips / "late.mp4").touch()
+    assert run("clips", "-o", "out.jsonl").status == 3
+    before = Path("out.jsonl").read_bytes()
+    (clips / "late.mp4").unlink()
+    os.link(made / "clip7.mp4", clips / "late.mp4")
+    dry = run("clips", "-o", "out.jsonl", "--dry-run", "--json")
+    assert json.loads(dry.out) == json.loads(dry.out) | {"to_do": 1, "done": CLIPS, "stale": 0, "failed": 1}
+    assert json.loads(dry.out)["estimate_s"] > 0
+    result = run("clips", "-o", "out.jsonl", "--json")
+    assert result.status == 0, result.err
+    assert json.loads(result.out)["done"] == 1 and json.loads(result.out)["skipped"] == CLIPS
+    after = Path("out.jsonl").read_bytes()
+    assert after.startswith(before) and after.count(b"\n") == CLIPS + 2
+    assert all(each["status"] == "ok" for each in latest(records(Path("out.jsonl"))))
+    again = run("clips", "-o", "out.jsonl")
+    assert again.status == 0 and "nothing is left to do" in again.err
+    assert Path("out.jsonl").read_bytes() == after
+
+
+@pytest.mark.parametrize("change", [("--prompt", "Why?"), ("--system", "Be brief."), ("--frames", "2")])
+def test_a_changed_setting_is_noticed(run: Run, clips: Path, change: tuple[str, str]) -> None:
+    assert run("clips", "-o", "out.jsonl").status == 0
+    before = Path("out.jsonl").read_bytes()
+    result = run("clips", "-o", "out.jsonl", *change)
+    assert result.status == 2 and f"{CLIPS} clips made with other settings" in result.err
+    assert "--redo" in result.err and "loading" not in result.err
+    assert Path("out.jsonl").read_bytes() == before
+    assert "--redo would make them again" in run("clips", "-o", "out.jsonl", "--dry-run", *change).out
+    assert run("clips", "-o", "out.jsonl", "--redo", *change).status == 0
+    found = records(Path("out.jsonl"))
+    assert len(found) == 2 * CLIPS
+    assert {each["fingerprint"] for each in latest(found)} == {found[-1]["fingerprint"]}
+
+
+def test_questions_segments_and_manifests(run: Run, clips: Path) -> None:
+    """A clip of 1.2 s in segments of 0.55 s: two, of which the second takes in the rest."""
+    (clips / "own.jsonl").write_text(
+        '{"path": "clip1.mp4", "start": 0.2, "end": 0.6, "question": "Is it red?", "id": "mine"}\n'
+    )
+    result = run("clips/clip0.mp4", "clips/own.jsonl", "--every", "0.55", "--ask", "What?", "--ask", "Who?")
+    assert result.status == 0, result.err
+    found = sorted((each["path"], each["segment"]["start_s"], each["question"]) for each in result.records)
+    assert found == [
+        *[
+            ("clips/clip0.mp4", start_s, question)
+            for start_s in (0.0, 0.55)
+            for question in ("What?", "Who?")
+        ],
+        ("clips/clip1.mp4", 0.2, "Is it red?"),
+    ]
+    spans = [each["frames"]["timestamps_s"] for each in result.records if each["segment"]["start_s"] == 0.55]
+    assert all(min(span) > 0.5 and max(span) > 0.8 for span in spans)
+
+
+def test_shards_share_the_clips(run: Run, clips: Path) -> None:
+    parts = [run("clips", "--dry-run", "--json", "--shard", f"{part}/3") for part in (1, 2, 3)]
+    counts = [json.loads(part.out)["to_do"] if part.status == 0 else 0 for part in parts]
+    assert sum(counts) == CLIPS and max(counts) < CLIPS
+
+
+def test_sidecars_are_written_as_it_goes(run: Run, clips: Path) -> None:
+    (clips / "clip0.txt").write_text("mine")
+    result = run("clips", "--sidecar", "txt", "--trigger", "mybird", "-o", "out.jsonl")
+    assert result.status == 0, result.err
+    assert (clips / "clip0.txt").read_text() == "mine"
+    for each in records(Path("out.jsonl"))[1:]:
+        text = Path(each["path"]).with_suffix(".txt").read_text()
+        assert text in (f"mybird, {each['text'].strip()}\n", "mine")
+
+
+def test_without_a_file_a_sidecar_that_is_kept_is_not_made(run: Run, clips: Path) -> None:
+    (clips / "clip0.txt").write_text("mine")
+    result = run("clips", "--sidecar", ".txt")
+    assert len(result.records) == CLIPS - 1
+    assert run("clips", "--sidecar", ".txt").records == []
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        ([], "no clip is named"),
+        (["gone.mp4"], "there is no file gone.mp4"),
+        (["clips", "-o", "clips"], "is a directory"),
+        (["clips", "-o", "clips/clip0.mp4"], "holds something else than records"),
+        (["clips", "-o", "gone/out.jsonl"], "there is no folder gone"),
+        (["clips", "-o", ""], "is empty"),
+        (["clips", "twins", "--sidecar", ".txt"], "would both write"),
+        (["clips", "--sidecar", ".mp4"], "would overwrite the clip"),
+        (["clips", "--sidecar", ".txt", "--existing", "maybe"], "unknown"),
+        (["clips", "--trigger", "x"], "--trigger is for sidecars"),
+        (["clips", "--ask", " "], "expected text"),
+        (["clips", "--ask", "What?", "--prompt", "Why?"], "--ask and --prompt"),
+        (["clips", "--every", "soon"], "expected a length of time"),
+        (["clips", "--every", "1s", "--start", "1"], "--every cuts whole clips"),
+        (["clips", "--workers", "0"], "from 1 to"),
+        (["clips", "--workers", "many"], "whole number"),
+        (["clips", "--batch-size", "100000"], "from 1 to"),
+        (["clips", "--shard", "3/2"], "--shard"),
+        (["clips", "--json"], "--json writes"),
+    ],
+)
+def test_what_cannot_be_meant_is_refused_before_the_checkpoint_is_loaded(
+    run: Run, clips: Path, monkeypatch: pytest.MonkeyPatch, words: list[str], said: str
+) -> None:
+    from pllava_cli.commands import running
+
+    def load(*_: object) -> None:
+        raise AssertionError("the checkpoint is loaded")
+
+    monkeypatch.setattr(running, "load_fitted", load)
+    Path("twins").mkdir()
+    for suffix in ("mkv", "mp4"):
+        os.link(clips / "clip0.mp4", f"twins/clip0.{suffix}")
+    result = run(*words)
+    assert result.status == 2 and result.out == "", result.err
+    assert said in result.err
+    assert len(result.err.splitlines()) == 2 and "\nhint: " in result.err
+
+
+def test_a_question_that_is_too_long_is_told_once(run: Run, clips: Path) -> None:
+    result = run("clips", "--ask", "bird " * 5000)
+    assert result.status == 2 and "positions" in result.err and result.out == ""
+
+
+def test_a_file_in_use_is_refused(run: Run, clips: Path) -> None:
+    with Journal.open(Path("out.jsonl")):
+        result = run("clips", "-o", "out.jsonl")
+        assert result.status == 2 and "another run is writing to out.jsonl" in result.err
+        assert run("clips", "-o", "out.jsonl", "--dry-run").status == 0
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may write anywhere")
+def test_a_file_that_may_not_be_written_is_refused(run: Run, clips: Path) -> None:
+    Path("out.jsonl").touch(0o444)
+    result = run("clips", "-o", "out.jsonl")
+    assert result.status == 2 and "cannot write out.jsonl" in result.err
+
+
+# In processes of their own, to be killed.
+
+
+@pytest.fixture
+def many(made: Path, clips: Path) -> Path:
+    for number in range(CLIPS, 2 * CLIPS):
+        os.link(made / f"clip{number}.mp4", clips / f"clip{number}.mp4")
+    (clips / "empty.mp4").touch()
+    return clips
+
+
+def start(checkpoint: Path, *words: str) -> subprocess.Popen[bytes]:
+    command = [sys.executable, "-m", "pllava_cli", "batch", "--model", str(checkpoint), *FEW, "clips"]
+    environment = os.environ | {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
+    return subprocess.Popen(
+        [*command, "-o", "out.jsonl", "--batch-size", "1", *words], env=environment, stderr=subprocess.PIPE
+    )
+
+
+def wait_for_lines(process: subprocess.Popen[bytes], count: int) -> None:
+    deadline = time.monotonic() + PATIENCE_S
+    file = Path("out.jsonl")
+    while process.poll() is None and (not file.exists() or file.read_bytes().count(b"\n") < count):
+        assert time.monotonic() < deadline
+        time.sleep(0.001)
+
+
+def test_killed_at_any_moment_it_goes_on_where_it_was(checkpoint: Path, many: Path, run: Run) -> None:
+    killed = 0
+    for lines in (0, 2, 7):
+        with start(checkpoint) as process:
+            wait_for_lines(process, lines)
+            process.kill()
+        killed += process.returncode == -signal.SIGKILL
+    assert killed
+    assert run("clips", "-o", "out.jsonl", "--batch-size", "1").status == 3
+    found = records(Path("out.jsonl"))
+    good = [each for each in found if each["status"] == "ok"]
+    assert len(good) == 2 * CLIPS and len(latest(found)) == 2 * CLIPS + 1
+    assert run("clips", "-o", "whole.jsonl", "--batch-size", "1").status == 3
+    assert answers(latest(found)) == answers(records(Path("whole.jsonl")))
+
+
+@pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_a_signal_lets_it_finish_what_is_under_way(
+    checkpoint: Path, many: Path, number: signal.Signals, status: int
+) -> None:
+    with start(checkpoint) as process:
+        wait_for_lines(process, 2)
+        process.send_signal(number)
+        _, err = process.communicate(timeout=PATIENCE_S)
+    assert process.returncode == status, err
+    assert b"Traceback" not in err and b"finishing what is under way" in err
+    assert b"stopped; to go on: pllava batch" in err
+    assert Path("out.jsonl").read_bytes().endswith(b"\n")
+    assert 2 <= len(records(Path("out.jsonl"))) < 2 * CLIPS
