@@ -135,11 +135,13 @@ def _train(start: _Start, reporter: Reporter) -> Outcome:
         reporter.say(f"going on from step {start.step}")
     per_step = recipe.batch_size * recipe.gradient_accumulation * processes.count()
     log = Log(start.run.log, reporter, per_step, start.step)
+    with _told_plainly(torch.device(opened.plan.device)):
+        fed = _data(start, opened, reporter)
     trainer = PllavaTrainer(
         model=model,
         settings=start.settings,
         plan=opened.plan,
-        **_data(start, opened, reporter),
+        **fed,
         folder=str(start.run.checkpoints),
         callbacks=[log, stop, Sealing(start.run, start.settings.keep_checkpoints)],
     )

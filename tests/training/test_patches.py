@@ -9,6 +9,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
+from pllava_cli.errors import DeviceError
 from pllava_cli.model.modeling import VisionTower
 from pllava_cli.training import run
 from pllava_cli.training.patches import HEAD_FILE, PATCHES_FILE
@@ -89,6 +90,17 @@ def test_a_base_changed_meanwhile_is_seen_again(quick: Quick, heard: Heard, seen
     del seen[:]
     run.train(settings, heard)
     assert len(seen) == CLIPS
+
+
+def test_memory_that_does_not_suffice_for_seeing_is_told(
+    quick: Quick, heard: Heard, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: Any, **__: Any) -> None:
+        raise torch.OutOfMemoryError
+
+    monkeypatch.setattr(VisionTower, "forward", full)
+    with pytest.raises(DeviceError, match="memory"):
+        run.train(quick(steps=12, batch_size=4), heard)
 
 
 def test_clips_met_once_are_not_kept(quick: Quick, heard: Heard, seen: list[int]) -> None:
