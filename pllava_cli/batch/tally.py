@@ -70,7 +70,7 @@ class Tally:
             left_s = 60 * max(0, total - skipped - handled) / self.per_minute
             parts.append(f"{duration(left_s)} left")
         if waited_share >= 0.01:
-            parts.append(f"the model waits {waited_share:.0%} of the time for decoders")
+            parts.append(f"model waits {waited_share:.0%}")
         return ", ".join(parts)
 
     def as_dict(self) -> dict[str, Any]:

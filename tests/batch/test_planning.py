@@ -136,9 +136,7 @@ def test_what_stands_beside_the_progress() -> None:
     for number in range(4):
         tally.count(outcome(failed(number) if number == 3 else record(number)))
     now[0] += 120.0
-    assert tally.note(6, 20, 0.25) == (
-        "6 done before, 1 failed, 2 clips/min, 5 min left, the model waits 25% of the time for decoders"
-    )
+    assert tally.note(6, 20, 0.25) == ("6 done before, 1 failed, 2 clips/min, 5 min left, model waits 25%")
 
 
 @pytest.mark.parametrize(
