@@ -62,9 +62,13 @@ class DecoderPool(Generic[Item, Made]):
         self._left = count
 
     def __enter__(self) -> "DecoderPool[Item, Made]":
-        for decoder in self._decoders:
-            # Daemons: one that waits for the next item, as from a pipe, must not keep the program alive.
-            threading.Thread(target=self._serve, args=(decoder,), daemon=True).start()
+        try:
+            for decoder in self._decoders:
+                # Daemons: one that waits for the next item, as from a pipe, must not keep the program alive.
+                threading.Thread(target=self._serve, args=(decoder,), daemon=True).start()
+        except BaseException:  # Ctrl-C between two starts: the first decoder is at work already
+            self.__exit__()
+            raise
         return self
 
     def __exit__(self, *_: object) -> None:

@@ -130,3 +130,23 @@ def test_an_interruption_waits_for_no_clip_and_leaves_no_process(clips: list[Pat
     while any(psutil.pid_exists(pid) for pid in pids):
         assert time.monotonic() < deadline
         time.sleep(0.01)
+
+
+def test_an_interrupt_between_two_starts_leaves_no_process(
+    clips: list[Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    start, before = threading.Thread.start, set(psutil.Process().children())
+
+    def interrupted(self: threading.Thread) -> None:
+        of_pool = threading.current_thread() is threading.main_thread()  # else it is a decoder's own
+        if of_pool and set(psutil.Process().children()) != before:
+            raise KeyboardInterrupt
+        start(self)
+        while of_pool and set(psutil.Process().children()) == before:
+            time.sleep(0.01)
+
+    pool = DecoderPool(2, clips * 50, sample)
+    monkeypatch.setattr(threading.Thread, "start", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        pool.__enter__()
+    assert not any(child.is_running() for child in set(psutil.Process().children()) - before)
