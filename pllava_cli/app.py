@@ -21,6 +21,7 @@ from pllava_cli import __version__
 from pllava_cli.commands import ask, batch, caption, check, doctor, models, shapes, train
 from pllava_cli.commands.layout import Command, Group
 from pllava_cli.errors import ExitStatus, PllavaError, UsageError
+from pllava_cli.signals import Signals
 from pllava_cli.terminal import OutputClosedError, Terminal, escape_controls, is_closed, write_stderr
 
 OUTPUT_CLOSED = 128 + 13
@@ -95,7 +96,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """
     words = sys.argv[1:] if arguments is None else list(arguments)
     terminal = Terminal(words=words)
-    with _Signals(terminal) as signals:
+    with _Unwinding(terminal) as signals:
         try:
             try:
                 _prepare_streams()
@@ -227,32 +228,17 @@ def _close(terminal: Terminal, status: int) -> int:
     return status
 
 
-class _Signals:
-    """Makes SIGINT and SIGTERM unwind the run, for as long as it lasts.
-
-    One that whoever started us has set to be ignored, as a shell does for a job in the background,
-    stays ignored.
-    """
+class _Unwinding(Signals):
+    """Makes SIGINT and SIGTERM unwind the run, for as long as it lasts."""
 
     def __init__(self, terminal: Terminal) -> None:
+        super().__init__(self._handle)
         self._terminal = terminal
         self.ending: BaseException | None = None
         """What the first signal raised."""
 
-    def __enter__(self) -> "_Signals":
-        self._before = {
-            number: signal.signal(number, self._handle)
-            for number in (signal.SIGINT, signal.SIGTERM)
-            if signal.getsignal(number) != signal.SIG_IGN
-        }
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        for number, handler in self._before.items():
-            signal.signal(number, handler)
-
     def _handle(self, number: int, frame: FrameType | None) -> None:
-        if signal.SIGINT in self._before:
+        if signal.SIGINT in self.before:
             signal.signal(signal.SIGINT, self._end_at_once)
         self.ending = SystemExit(ExitStatus.TERMINATED) if number == signal.SIGTERM else KeyboardInterrupt()
         raise self.ending

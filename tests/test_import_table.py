@@ -18,7 +18,7 @@ ROOT = PACKAGE.parent
 OURS = {
     "__init__": {"answers", "engine", "errors", "loader", "video"},  # on first use, through __getattr__
     "__main__": {"app"},
-    "app": {"commands", "errors", "terminal"},
+    "app": {"commands", "errors", "signals", "terminal"},
     "manpages": {"app", "commands", "errors", "settings"},
     "commands": {
         "batch",
@@ -38,6 +38,7 @@ OURS = {
         "registry",
         "settings",
         "shapes",
+        "signals",
         "terminal",
         "training",
     },
@@ -71,9 +72,20 @@ OURS = {
     "checks": {"checks", "errors", "recordfile", "recordkey", "records"},
     "terminal": {"errors", "progress"},
     "progress": set[str](),
+    "signals": set[str](),
     "model": {"errors", "model"},
     "video": {"errors", "video"},
-    "training": {"errors", "loader", "model", "processors", "prompts", "registry", "training", "video"},
+    "training": {
+        "errors",
+        "loader",
+        "model",
+        "processors",
+        "prompts",
+        "registry",
+        "signals",
+        "training",
+        "video",
+    },
     "processors": set[str](),
     "shapes": {"errors", "multiple_choice", "prompts", "shapes"},
     "multiple_choice": set[str](),

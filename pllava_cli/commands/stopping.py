@@ -5,18 +5,18 @@ nothing, not even for the model to come out of the operation it is in.
 """
 
 import os
-import signal
 from collections.abc import Callable
 from contextlib import suppress
 from types import FrameType
 
+from pllava_cli.signals import Signals
 from pllava_cli.terminal import Terminal
 
 _SAID = b"\nfinishing what is under way; once more stops at once\n"
 
 
-class Stopping:
-    """Takes SIGINT and SIGTERM for as long as it lasts; one that is to be ignored stays ignored.
+class Stopping(Signals):
+    """Takes SIGINT and SIGTERM for as long as it lasts.
 
     Args:
         terminal: Left usable by a sudden end.
@@ -24,21 +24,10 @@ class Stopping:
     """
 
     def __init__(self, terminal: Terminal, stop: Callable[[], None]) -> None:
+        super().__init__(self._handle)
         self._terminal, self._stop = terminal, stop
         self.status: int | None = None
         """The exit status that the first signal leads to."""
-
-    def __enter__(self) -> "Stopping":
-        self._before = {
-            number: signal.signal(number, self._handle)
-            for number in (signal.SIGINT, signal.SIGTERM)
-            if signal.getsignal(number) != signal.SIG_IGN
-        }
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        for number, handler in self._before.items():
-            signal.signal(number, handler)
 
     def _handle(self, number: int, frame: FrameType | None) -> None:
         if self.status is not None:

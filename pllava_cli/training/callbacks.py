@@ -2,7 +2,6 @@
 
 import json
 import os
-import signal
 import time
 from collections import deque
 from collections.abc import Iterator
@@ -13,6 +12,7 @@ from typing import Any
 
 from transformers import TrainerCallback
 
+from pllava_cli.signals import Signals
 from pllava_cli.training import processes
 from pllava_cli.training.output import write_whole
 from pllava_cli.training.rundir import RunFolder
@@ -111,24 +111,16 @@ class Stop(TrainerCallback):  # type: ignore[misc]
     @contextmanager
     def listening(self) -> Iterator[None]:
         """Take the first SIGINT or SIGTERM for a request; the second has its usual effect."""
-        numbers = (signal.SIGINT, signal.SIGTERM)
-        before = {number: signal.getsignal(number) for number in numbers}
-        before = {number: handler for number, handler in before.items() if handler != signal.SIG_IGN}
 
         def ask(number: int, frame: FrameType | None) -> None:
             self.signal = number
-            for each, handler in before.items():
-                signal.signal(each, handler)
+            taken.give_back()
             with suppress(OSError):  # past all buffers: this may come in the midst of any other writing
                 os.write(2, b"\nending after this step, with a checkpoint; once more: at once\n")
 
-        for number in before:
-            signal.signal(number, ask)
-        try:
+        taken = Signals(ask)
+        with taken:
             yield
-        finally:
-            for number, handler in before.items():
-                signal.signal(number, handler)
 
     def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
         """End if asked to."""

@@ -1,0 +1,39 @@
+"""SIGINT and SIGTERM in a run's own hands for a while, and given back as they were."""
+
+import signal
+from collections.abc import Callable
+from types import FrameType
+from typing import Any, Self
+
+Handler = Callable[[int, FrameType | None], None]
+
+
+class Signals:
+    """Takes SIGINT and SIGTERM for as long as it lasts.
+
+    One that whoever started us has set to be ignored, as a shell does for a job in the background,
+    stays ignored.
+
+    Args:
+        handle: Called with each signal.
+    """
+
+    def __init__(self, handle: Handler) -> None:
+        self._handler = handle
+        self.before: dict[int, Any] = {}
+        """Who had each signal that is taken."""
+
+    def __enter__(self) -> Self:
+        found = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+        self.before = {number: handler for number, handler in found.items() if handler != signal.SIG_IGN}
+        for number in self.before:
+            signal.signal(number, self._handler)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.give_back()
+
+    def give_back(self) -> None:
+        """Let those who had the signals have them again."""
+        for number, handler in self.before.items():
+            signal.signal(number, handler)
