@@ -89,7 +89,7 @@ class ClipStore:
         self._used = 0
         self._pictures: Frames | None = None
         self._decoder: Decoder | None = None
-        self._limit = 0
+        self._limit_bytes, self._limit = limit_bytes, 0
         if folder is not None:
             folder.mkdir(parents=True, exist_ok=True)
             self._open(folder)
@@ -152,6 +152,11 @@ class ClipStore:
         return zlib.crc32(
             json.dumps(sorted((key, *asdict(kept).values()) for key, kept in self._kept.items())).encode()
         )
+
+    @property
+    def room(self) -> int:
+        """Bytes that may be kept beside the pictures."""
+        return min(self._limit_bytes - self.nbytes, int(shutil.disk_usage(self.folder).free * DISK_SHARE))
 
     def kept_pictures(self, clip: ClipRef) -> tuple[int, Frames]:
         """Where a kept clip's pictures begin among all, and the pictures [T, S, S, 3]."""

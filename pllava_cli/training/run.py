@@ -1,7 +1,6 @@
 """One run of training, from the words of the command line to the adapter in its folder."""
 
 import hashlib
-import shutil
 import signal
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
@@ -17,7 +16,6 @@ from pllava_cli.loader import Checked, Opened
 from pllava_cli.training import processes
 from pllava_cli.training.base import device, find_base, name_of
 from pllava_cli.training.callbacks import Log, Sealing, Stop
-from pllava_cli.training.clips import DISK_SHARE
 from pllava_cli.training.dataset import Collator, Examples
 from pllava_cli.training.examples import Gathered, gather, look
 from pllava_cli.training.lines import check_regular
@@ -172,7 +170,7 @@ def _data(start: _Start, opened: Opened, reporter: Reporter) -> dict[str, Any]:
 
 def _patches(start: _Start, opened: Opened, reporter: Reporter) -> Patches | None:
     """What the vision tower sees in the clips, where they are met again and there is room to keep it."""
-    gathered, settings, recipe = start.gathered, start.settings, start.settings.recipe
+    gathered, recipe = start.gathered, start.settings.recipe
     clips = list(dict.fromkeys(each.clip for each in (*gathered.examples, *gathered.validation)))
     met = recipe.epochs * len(gathered.examples)
     if recipe.steps is not None:
@@ -182,8 +180,7 @@ def _patches(start: _Start, opened: Opened, reporter: Reporter) -> Patches | Non
     patches = Patches(gathered.store, opened.model, opened.plan.torch_dtype)
     if patches.are_kept():
         return patches
-    free = shutil.disk_usage(gathered.store.folder).free * DISK_SHARE
-    if patches.nbytes > min(settings.cache_gb * 1e9 - gathered.store.nbytes, free):
+    if patches.nbytes > gathered.store.room:
         return None
     try:
         patches.see(clips, lambda done: reporter.progress("seeing the clips", done, len(clips)))
