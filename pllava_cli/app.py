@@ -18,7 +18,7 @@ from typing import Annotated
 import typer
 
 from pllava_cli import __version__
-from pllava_cli.commands import ask, batch, caption, check, doctor, models, shapes, train
+from pllava_cli.commands import ask, batch, caption, check, doctor, merge, models, shapes, train
 from pllava_cli.commands.layout import Command, Group
 from pllava_cli.errors import ExitStatus, PllavaError, UsageError
 from pllava_cli.signals import Signals
@@ -79,6 +79,7 @@ app.command("caption", cls=Command, epilog=caption.EXAMPLES)(caption.caption)
 app.command("ask", cls=Command, epilog=ask.EXAMPLES)(ask.ask)
 app.command("batch", cls=Command, epilog=batch.EXAMPLES)(batch.batch)
 app.command("check", cls=Command, epilog=check.EXAMPLES)(check.check)
+app.command("merge", cls=Command, epilog=merge.EXAMPLES)(merge.merge)
 app.add_typer(_models, name="models", help="List, show and merge the checkpoints.")
 app.command("train", cls=Command, epilog=train.EXAMPLES)(train.train)
 app.add_typer(_shapes, name="shapes", help="Make clips of a small world of coloured shapes.")

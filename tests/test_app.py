@@ -23,6 +23,7 @@ COMMANDS = [
     "ask",
     "batch",
     "check",
+    "merge",
     "train",
     "doctor",
     "models",

@@ -213,6 +213,7 @@ finally:
         (["caption", "missing.mp4"], {}),
         (["batch", "-h"], {}),
         (["check", "-h"], {}),
+        (["merge", "-h"], {}),
         (
             [],
             {

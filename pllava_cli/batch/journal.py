@@ -5,8 +5,6 @@ last, which is then recognised and cut away. A file that holds anything else was
 and is refused unchanged. A lock on the file itself keeps two runs from it, whatever names they use.
 """
 
-import errno
-import fcntl
 import os
 from collections.abc import Callable
 from contextlib import suppress
@@ -15,6 +13,15 @@ from pathlib import Path
 from types import TracebackType
 from typing import IO, Literal, Self
 
+from pllava_cli.batch.disk import (
+    ELSEWHERE,
+    is_in_place,
+    lock,
+    missing_folder,
+    sync,
+    sync_folder,
+    unwritable,
+)
 from pllava_cli.errors import UsageError
 from pllava_cli.recordfile import (
     MAX_LINE_BYTES,
@@ -24,7 +31,6 @@ from pllava_cli.recordfile import (
     is_torn,
     lines,
     parse,
-    reason,
     unreadable,
 )
 from pllava_cli.recordkey import PART_BYTES, Key
@@ -33,9 +39,6 @@ from pllava_cli.records import Record, to_json_line
 State = Literal["done", "stale", "failed"]
 
 _OK, _FAILED = b"+", b"-"
-_LACKING = (errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EINVAL, errno.ENOLCK)
-"""What file systems answer that cannot lock or sync, as some mounted over a network."""
-_ELSEWHERE = "name another file with -o"
 
 
 @dataclass(frozen=True)
@@ -71,14 +74,14 @@ class Journal:
         descriptor, is_new = _open(path)
         journal = cls(path, descriptor)
         try:
-            journal._lock()
+            lock(path, descriptor)
             with os.fdopen(descriptor, "rb", closefd=False) as stream:
                 journal._read(stream, mend=True)
             if is_new:
-                _sync_folder(path.parent)
+                sync_folder(path.parent)
         except OSError as error:
             journal.close()
-            raise _unwritable(path, error) from None
+            raise unwritable(path, error) from None
         except BaseException:
             journal.close()
             raise
@@ -149,7 +152,7 @@ class Journal:
                 f"the record of {record.path} is longer than {MAX_LINE_BYTES >> 20} MiB", "ask in fewer words"
             )
         before = os.fstat(self._descriptor)
-        if not self._is_in_place(before):
+        if not is_in_place(self._path, before):
             raise UsageError(
                 f"{self._path} was removed or replaced while it was written",
                 "put it back if it was moved; the same command goes on with it",
@@ -159,30 +162,13 @@ class Journal:
         except OSError as error:
             with suppress(OSError):  # else the next run cuts it
                 os.ftruncate(self._descriptor, before.st_size)
-            raise _unwritable(self._path, error) from None
+            raise unwritable(self._path, error) from None
         self._note(Key.of(record), is_ok=record.error is None)
-
-    def _is_in_place(self, held: os.stat_result) -> bool:
-        try:
-            return os.path.samestat(held, self._path.stat())
-        except OSError:
-            return False
 
     def _note(self, key: Key, *, is_ok: bool) -> None:
         before = self._newest.get(key.subject, _OK)
         self._failed += (not is_ok) - before.startswith(_FAILED)
         self._newest[key.subject] = (_OK if is_ok else _FAILED) + key.fingerprint + key.file
-
-    def _lock(self) -> None:
-        try:
-            fcntl.flock(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise UsageError(
-                f"another run is writing to {self._path}", f"wait for it to end, or {_ELSEWHERE}"
-            ) from None
-        except OSError as error:
-            if error.errno not in _LACKING:
-                raise
 
     def _read(self, stream: IO[bytes], *, mend: bool) -> None:
         for line in lines(stream):
@@ -201,16 +187,16 @@ class Journal:
     def _cut(self, line: Line) -> None:
         self.cut_bytes = os.fstat(self._descriptor).st_size - line.start
         os.ftruncate(self._descriptor, line.start)
-        _sync(self._descriptor)
+        sync(self._descriptor)
 
     def _refused(self, line: Line, error: LineError) -> UsageError:
         if self._newest:
             return UsageError(
                 f"{self._path} cannot be gone on with: line {line.number} is {error}",
-                f"see `pllava check {self._path}`, or {_ELSEWHERE}",
+                f"see `pllava check {self._path}`, or {ELSEWHERE}",
             )
         return UsageError(
-            f"{self._path} holds something else than records: line {line.number} is {error}", _ELSEWHERE
+            f"{self._path} holds something else than records: line {line.number} is {error}", ELSEWHERE
         )
 
 
@@ -262,37 +248,13 @@ def _open(path: Path) -> tuple[int, bool]:
     try:
         return os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o666), is_new
     except FileNotFoundError:
-        what = f"{path} is a link to nowhere" if path.is_symlink() else f"there is no folder {path.parent}"
-        raise UsageError(what, f"make the folder, or {_ELSEWHERE}") from None
+        raise missing_folder(path) from None
     except OSError as error:
-        raise _unwritable(path, error) from None
+        raise unwritable(path, error) from None
 
 
 def _write(descriptor: int, raw: bytes) -> None:
     """Write and sync. The rest of what was written in part is tried once more, to learn the reason."""
     while raw:
         raw = raw[os.write(descriptor, raw) :]
-    _sync(descriptor)
-
-
-def _sync(descriptor: int) -> None:
-    try:
-        os.fsync(descriptor)
-    except OSError as error:
-        if error.errno not in _LACKING:
-            raise
-
-
-def _sync_folder(folder: Path) -> None:
-    """Make the name of a new file last; not every file system can."""
-    with suppress(OSError):
-        descriptor = os.open(folder, os.O_RDONLY)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
-
-
-def _unwritable(path: Path, error: OSError) -> UsageError:
-    cure = "free some space" if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG) else _ELSEWHERE
-    return UsageError(f"cannot write {path}: {reason(error)}", cure)
+    sync(descriptor)

@@ -1,0 +1,150 @@
+"""Files that must last: kept from other runs by a lock, on the disk once it is said so, replaced whole.
+
+A lock is on the file itself, whatever names runs use for it. File systems that cannot lock or sync, as
+some mounted over a network, are used without.
+"""
+
+import errno
+import fcntl
+import os
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager, suppress
+from hashlib import blake2b
+from pathlib import Path
+from stat import S_IMODE
+from typing import IO
+
+from pllava_cli.errors import UsageError
+from pllava_cli.recordfile import check_regular, reason
+
+ELSEWHERE = "name another file with -o"
+_LACKING = (errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EINVAL, errno.ENOLCK)
+"""What file systems answer that cannot lock or sync."""
+_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+
+
+def lock(path: Path, descriptor: int) -> None:
+    """Keep other runs from a file until it is closed.
+
+    Raises:
+        UsageError: Another run has it.
+        OSError: It cannot be locked for another reason than that its file system knows no locks.
+    """
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        raise UsageError(f"another run is writing to {path}", f"wait for it to end, or {ELSEWHERE}") from None
+    except OSError as error:
+        if error.errno not in _LACKING:
+            raise
+
+
+def sync(descriptor: int) -> None:
+    """Have what was written on the disk."""
+    try:
+        os.fsync(descriptor)
+    except OSError as error:
+        if error.errno not in _LACKING:
+            raise
+
+
+def sync_folder(folder: Path) -> None:
+    """Make the name of a new file last; not every file system can."""
+    with suppress(OSError):
+        descriptor = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+
+
+def is_in_place(path: Path, held: os.stat_result) -> bool:
+    """Whether an open file still has its name."""
+    try:
+        return os.path.samestat(held, path.stat())
+    except OSError:
+        return False
+
+
+def unwritable(path: Path, error: OSError) -> UsageError:
+    """Return the error for a file that cannot be written."""
+    cure = "free some space" if error.errno in _FULL else ELSEWHERE
+    return UsageError(f"cannot write {path}: {reason(error)}", cure)
+
+
+def missing_folder(path: Path) -> UsageError:
+    """Return the error for a file that cannot be made where it is named."""
+    what = f"{path} is a link to nowhere" if path.is_symlink() else f"there is no folder {path.parent}"
+    return UsageError(what, f"make the folder, or {ELSEWHERE}")
+
+
+@contextmanager
+def replacing(path: Path) -> Iterator[IO[bytes]]:
+    """Write a file that appears under its name once it is whole; until then what was there stays.
+
+    What is there is locked for as long as it lasts. A link is followed. Whoever leaves by an error, or is
+    killed, leaves what was there; at most a hidden `.partial` beside it, which the next one takes over.
+
+    Raises:
+        UsageError: Another run is writing to it, it cannot be written, or it has appeared meanwhile.
+    """
+    target = Path(os.path.realpath(path))
+    with ExitStack() as stack:
+        try:
+            before = _held(path, target, stack)
+            partial, stream = _begun(path, target, stack)
+            try:
+                yield stream
+                stream.flush()
+                if before is not None:
+                    os.fchmod(stream.fileno(), S_IMODE(before.st_mode))
+                sync(stream.fileno())
+                _publish(path, partial, target, is_new=before is None)
+            except BaseException:
+                with suppress(OSError):
+                    partial.unlink()
+                with suppress(OSError):  # what is still buffered does not fit either
+                    stream.close()
+                raise
+            sync_folder(target.parent)
+        except FileNotFoundError:
+            raise missing_folder(path) from None
+        except OSError as error:
+            raise unwritable(path, error) from None
+
+
+def _held(path: Path, target: Path, stack: ExitStack) -> os.stat_result | None:
+    """Lock what is there, if anything is."""
+    if not check_regular(target):
+        return None
+    stream = stack.enter_context(target.open("r+b"))
+    lock(path, stream.fileno())
+    return os.fstat(stream.fileno())
+
+
+def _begun(path: Path, target: Path, stack: ExitStack) -> tuple[Path, IO[bytes]]:
+    """Begin the file that is to take the name, in place of one that a kill has left."""
+    # Hidden, so that no pattern takes it for a file of records, and short, whatever the name's length.
+    digest = blake2b(os.fsencode(target.name), digest_size=8).hexdigest()
+    partial = target.with_name(f".pllava-{digest}.partial")
+    descriptor = os.open(partial, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o666)
+    stream = stack.enter_context(os.fdopen(descriptor, "wb"))
+    lock(path, descriptor)
+    if not is_in_place(partial, os.fstat(descriptor)):  # another run has just given it its name
+        raise UsageError(f"another run has just written {path}", f"look at it, or {ELSEWHERE}")
+    os.ftruncate(descriptor, 0)
+    return partial, stream
+
+
+def _publish(path: Path, partial: Path, target: Path, *, is_new: bool) -> None:
+    if is_new:
+        try:
+            os.link(partial, target)  # unlike a rename, it never takes a name away from another file
+        except FileExistsError:
+            raise UsageError(f"{path} has appeared meanwhile", ELSEWHERE) from None
+        except OSError:  # no links on this file system
+            partial.replace(target)
+        else:
+            partial.unlink()
+    else:
+        partial.replace(target)
