@@ -4,15 +4,19 @@ What a record would say is compared, not what the command line says, so that a c
 that changes the text is noticed, whichever way it came about.
 """
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Literal, Protocol
 
 from pllava_cli.batch.journal import State
 from pllava_cli.batch.work import Work
 from pllava_cli.recording import Recording
 from pllava_cli.recordkey import Key
 from pllava_cli.records import File
+
+Standing = State | Literal["flagged", "same"]
+"""What there is of a record to be made: besides what the journal says, `flagged`: it is there, and wanted
+again; `same`: that, too, but it would come out the same."""
 
 
 @dataclass(frozen=True)
@@ -39,6 +43,10 @@ class Planned:
     """Something is there that was made with other settings."""
     failed: int = 0
     """Among `to_do`: an error stands in the place of something."""
+    flagged: int = 0
+    """Among `to_do`: something is there, and wanted again."""
+    same: int = 0
+    """Something is wanted again, but would come out the same: it stays."""
     faults: int = 0
     """Among `to_do`: named, but not there, or no clip."""
 
@@ -57,6 +65,7 @@ class Planner:
         recording: What records of this run have in common.
         known: The journal.
         redo: Whether what was made with other settings is made again, or left as it is.
+        flagged: Subjects of records that are wanted again.
         is_done: Whether a work is done for another reason.
     """
 
@@ -66,9 +75,13 @@ class Planner:
         known: Known,
         *,
         redo: bool,
+        flagged: Collection[bytes] = frozenset(),
         is_done: Callable[[Work], bool] = lambda work: False,
     ) -> None:
         self._recording, self._known, self._redo, self._is_done = recording, known, redo, is_done
+        self._flagged = flagged
+        decoding = recording.decoding
+        self._is_repeatable = decoding.temperature == 0 or decoding.seed is not None
         self._met: set[bytes] = set()
         self.planned = Planned()
 
@@ -83,11 +96,9 @@ class Planner:
         planned = self.planned
         planned.seen += 1
         file = File.of(work.clip.path)
-        states = {
-            question: state
-            for question in work.questions
-            if (state := self._state(work, question, file)) != "done"
-        }
+        all_states = {question: self._state(work, question, file) for question in work.questions}
+        planned.same += "same" in all_states.values()
+        states = {question: state for question, state in all_states.items() if state not in ("done", "same")}
         left = tuple(question for question, state in states.items() if self._redo or state != "stale")
         planned.stale += "stale" in states.values()
         if not left or self._is_done(work):
@@ -95,12 +106,16 @@ class Planner:
             return None
         planned.to_do += 1
         planned.failed += "failed" in states.values()
+        planned.flagged += "flagged" in states.values()
         planned.faults += work.fault is not None
         return Job(work, left, file)
 
-    def _state(self, work: Work, question: str | None, file: File | None) -> State | None:
+    def _state(self, work: Work, question: str | None, file: File | None) -> Standing | None:
         key = Key.of(self._recording.record(work.clip, work.segment, question, file=file))
         if key.subject in self._met:
             return "done"
         self._met.add(key.subject)
-        return self._known.state(key)
+        state = self._known.state(key)
+        if key.subject not in self._flagged or state not in ("done", "stale") or file is None:
+            return state  # of a file that is gone what was said stays said
+        return "same" if state == "done" and self._is_repeatable else "flagged"

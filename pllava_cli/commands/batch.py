@@ -17,6 +17,8 @@ from pllava_cli.batch.sharding import parse_shard
 from pllava_cli.batch.sidecar import Existing, Sidecars
 from pllava_cli.batch.wording import Wording
 from pllava_cli.commands.asking import check_question
+from pllava_cli.commands.check import read_flags
+from pllava_cli.commands.layout import ALL
 from pllava_cli.commands.options import RUN, TEXT, CaptionFlags, complete_from, said, takes
 from pllava_cli.commands.request import Request, Sources
 from pllava_cli.errors import UsageError
@@ -27,6 +29,8 @@ EXAMPLES = """
 pllava batch clips/ -o captions.jsonl
 # what it would do, and how long that would take
 pllava batch clips/ -o captions.jsonl --dry-run
+# make those again that were cut off, with room for more words; all others stay
+pllava batch clips/ -o captions.jsonl --redo-flagged=cut-off --max-new-tokens 512
 # questions about ten seconds at a time
 pllava batch films/ -o answers.jsonl --every 10s --ask "What happens?" --ask "Who is there?"
 # captions for a trainer, a .txt beside each clip
@@ -36,6 +40,8 @@ find clips/ -name "*.mp4" -print0 | pllava batch --from-file - -0 > captions.jso
 """
 
 CLIPS, SIDECARS = "Clips", "Sidecars"
+MENDABLE = ("error", "empty", "looping", "cut-off", "boilerplate", "near-duplicate")
+"""Flags of `pllava check` that another text may not have."""
 MOST_WORKERS, MOST_AT_ONCE = 64, 1024
 DEFAULT_WORKERS = 8
 """Most decoders that are started unasked: each is a process with several threads, and with a clip in 4K
@@ -58,6 +64,15 @@ class BatchFlags(CaptionFlags):
     redo: Annotated[bool, Option("--redo", help="Make again what the file holds from other settings.")] = (
         False
     )
+    redo_flagged: Annotated[
+        str | None,
+        Option(
+            metavar="[=FLAG,...]",
+            help="Make again what `pllava check` flags with one of these (" + ", ".join(MENDABLE) + "; all"
+            " if none is said), and keep everything else as it is, whatever settings made it. The same"
+            " settings would give the same text: change --max-new-tokens, --temperature or --prompt with it.",
+        ),
+    ] = None
     dry_run: Annotated[
         bool, Option("--dry-run", help="Say what would be done and what is done, and change nothing.")
     ] = False
@@ -169,6 +184,7 @@ def read(flags: BatchFlags, paths: list[str]) -> Request:
     window = inputs.window(flags.start, flags.end)
     if flags.every is not None and window != (None, None):
         raise UsageError("--every cuts whole clips", "leave --start and --end out")
+    output = _output(flags)
     return Request(
         sources=Sources(
             paths=paths,
@@ -181,9 +197,10 @@ def read(flags: BatchFlags, paths: list[str]) -> Request:
             shard=parse_shard(flags.shard, os.environ),
         ),
         settings=settings.resolve(said(flags)),
-        output=_output(flags),
+        output=output,
         sidecars=_sidecars(flags),
         redo=flags.redo,
+        redo_flagged=_redo_flagged(flags, output),
         dry_run=flags.dry_run,
         json=flags.json,
         workers=_count("--workers", flags.workers, MOST_WORKERS) or min(processors.usable(), DEFAULT_WORKERS),
@@ -199,6 +216,27 @@ def _output(flags: BatchFlags) -> Path | None:
     if flags.json and not flags.dry_run:
         raise UsageError("--json writes the run's summary to stdout, where the records go", "give -o FILE")
     return None
+
+
+def _redo_flagged(flags: BatchFlags, output: Path | None) -> frozenset[str]:
+    text = flags.redo_flagged
+    if text is None:
+        return frozenset()
+    names = frozenset(MENDABLE) if text == ALL else read_flags("--redo-flagged", text)
+    for name in sorted(names.difference(MENDABLE)):
+        raise UsageError(
+            f"--redo-flagged: what is flagged {name} cannot be made again",
+            "choose among " + ", ".join(MENDABLE),
+        )
+    if not names:
+        raise UsageError("--redo-flagged= names no flag", "leave = out for all of them")
+    if flags.redo:
+        raise UsageError(
+            "--redo makes again what other settings made, --redo-flagged keeps it", "give one of them"
+        )
+    if output is None:
+        raise UsageError("--redo-flagged needs the records there are", "give -o FILE")
+    return names
 
 
 def _sidecars(flags: BatchFlags) -> Sidecars | None:

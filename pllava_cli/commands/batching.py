@@ -7,7 +7,7 @@ while the others are still being found.
 
 import os
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from contextlib import ExitStack, closing
 from dataclasses import replace
 from functools import partial
@@ -40,6 +40,7 @@ PLANNING_SHOWN = 1000
 def run(terminal: Terminal, request: Request) -> int:
     """Do what is asked; returns the exit status."""
     warnings: Warnings = deque()
+    flagged: Collection[bytes] = frozenset()
     with ExitStack() as stack:
         works: Iterable[Work] = _works(stack, request, warnings)
         fitted = running.fit(terminal, request.settings)
@@ -53,15 +54,17 @@ def run(terminal: Terminal, request: Request) -> int:
             _tell(terminal, warnings)
             if request.sidecars is not None:
                 request.sidecars.check(listed)
+            flagged = _flagged(terminal, request) if is_known else flagged
             terminal.progress.update("looking at the checkpoint", 0, 0)
             recording = running.foresee(fitted)
-            planned = _planned(terminal, request, recording, journal, listed)
+            planned = _planned(terminal, request, _planner(request, recording, journal, flagged), listed)
             if request.dry_run:
                 return _dry_run(terminal, request, recording, planned)
+            summary.flagged(terminal, request, planned)
             if not planned.to_do:
                 return summary.nothing_left(terminal, request, planned)
         loaded = running.load_fitted(terminal, fitted, request.sources.window)
-        return _Batch(terminal, request, loaded, journal, warnings).work_off(works)
+        return _Batch(terminal, request, loaded, journal, flagged, warnings).work_off(works)
 
 
 def _works(stack: ExitStack, request: Request, warnings: Warnings) -> Iterator[Work]:
@@ -93,7 +96,19 @@ def _asked(sources: Sources, work: Work) -> Work:
 def _journal(terminal: Terminal, request: Request) -> Journal | StdoutJournal:
     if request.output is None:
         return StdoutJournal(terminal.json_line)
+    if request.redo_flagged and not os.path.lexists(request.output):
+        raise UsageError(f"there is no file {request.output}", "check the name, or leave --redo-flagged out")
     return Journal.peek(request.output) if request.dry_run else Journal.open(request.output)
+
+
+def _flagged(terminal: Terminal, request: Request) -> Collection[bytes]:
+    """Return the subjects of the records that are to be made again."""
+    if not request.redo_flagged or request.output is None:
+        return frozenset()
+    from pllava_cli.checks import findings  # numpy is slow to load
+
+    terminal.progress.update("looking through the records", 0, 0)
+    return findings.flagged(request.output, request.redo_flagged)
 
 
 def _listed(terminal: Terminal, works: Iterable[Work]) -> list[Work]:
@@ -110,11 +125,16 @@ def _tell(terminal: Terminal, warnings: Warnings) -> None:
         terminal.warn(warnings.popleft())
 
 
-def _planner(request: Request, recording: Recording, journal: Journal | StdoutJournal) -> Planner:
+def _planner(
+    request: Request,
+    recording: Recording,
+    journal: Journal | StdoutJournal,
+    flagged: Collection[bytes],
+) -> Planner:
     """Hold works against the journal; where there is none, a sidecar that is to be kept says it is done."""
     sidecars = request.sidecars
     if sidecars is None or request.output is not None or sidecars.existing != "skip":
-        return Planner(recording, journal, redo=request.redo)
+        return Planner(recording, journal, redo=request.redo, flagged=flagged)
     return Planner(
         recording,
         journal,
@@ -123,29 +143,23 @@ def _planner(request: Request, recording: Recording, journal: Journal | StdoutJo
     )
 
 
-def _planned(
-    terminal: Terminal,
-    request: Request,
-    recording: Recording,
-    journal: Journal | StdoutJournal,
-    works: list[Work],
-) -> Planned:
+def _planned(terminal: Terminal, request: Request, planner: Planner, works: list[Work]) -> Planned:
     """Count what is left to be done.
 
     Raises:
         UsageError: Something was made with other settings, and nobody has said what is to become of it.
     """
-    planner = _planner(request, recording, journal)
     for count, _ in enumerate(planner.jobs(works)):
         if count % PLANNING_SHOWN == 0:
             terminal.progress.update("comparing with what is done", planner.planned.seen, len(works))
     terminal.pause()
     stale = planner.planned.stale
-    if stale and not request.redo and not request.dry_run:
+    if stale and not request.redo and not request.redo_flagged and not request.dry_run:
         clips = "1 clip" if stale == 1 else f"{stale} clips"
         raise UsageError(
             f"{request.output} holds records of {clips} made with other settings",
-            "--redo makes them again; to keep them, go back to those settings or name another file with -o",
+            "--redo makes them again, --redo-flagged only what `pllava check` flags; to keep them, go back to"
+            " those settings or name another file with -o",
         )
     return planner.planned
 
@@ -167,6 +181,7 @@ class _Batch:
         request: Request,
         loaded: running.Run,
         journal: Journal | StdoutJournal,
+        flagged: Collection[bytes],
         warnings: Warnings,
     ) -> None:
         self._terminal, self._request, self._warnings = terminal, request, warnings
@@ -176,7 +191,7 @@ class _Batch:
             captioner.check_question(chosen.prompt if question is None else question, decoding=decoding)
         recording = running.recording_of(chosen, captioner)
         captioner.caption_prompt = recording.prompt
-        self._planner = _planner(request, recording, journal)
+        self._planner = _planner(request, recording, journal, flagged)
         self._output = Output(journal, request.sidecars, in_thread=request.output is not None)
         self._pipeline = Pipeline(
             captioner,

@@ -77,7 +77,7 @@ def check(
     from pllava_cli.checks.findings import examine  # not for --help: numpy is slow to load
 
     path = inputs.named(file, "the file", "name a file of records")
-    ignored = _ignored(flags.ignore)
+    ignored = read_flags("--ignore", flags.ignore or "")
     terminal.progress.update("looking through the records", 0, 0)
     report = examine(path, ignored)
     if flags.json:
@@ -87,12 +87,17 @@ def check(
     return ExitStatus.SOME_FAILED if report.findings else ExitStatus.OK
 
 
-def _ignored(text: str | None) -> set[str]:
-    names = {name.strip() for name in (text or "").split(",")} - {""}
+def read_flags(option: str, text: str) -> frozenset[str]:
+    """Read what an option takes that names flags, with commas between them.
+
+    Raises:
+        UsageError: There is no such flag.
+    """
+    names = frozenset(name.strip() for name in text.split(",")) - {""}
     for name in sorted(names - MEANINGS.keys()):
         near = get_close_matches(name, MEANINGS, 1)
         hint = f"did you mean {near[0]}?" if near else "choose among " + ", ".join(MEANINGS)
-        raise UsageError(f"--ignore: there is no flag {name!r:.60}", hint)
+        raise UsageError(f"{option}: there is no flag {name!r:.60}", hint)
     return names
 
 

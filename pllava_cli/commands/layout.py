@@ -13,6 +13,11 @@ from typer.core import TyperArgument, TyperCommand, TyperGroup, TyperOption
 OTHER_OPTIONS = "Options"
 """Heading of the options that belong to no group."""
 
+ALL = "all"
+"""What an option takes whose value may be left out, if it is. Typer knows no such options: here they are
+those with a metavar in brackets, `[=WHAT]`, and take no other spelling of a value than `--option=value`,
+so that the word behind `--option` is never taken for one."""
+
 
 def usage_pieces(command: Any) -> list[str]:
     """Return the words of a command's usage after its name."""
@@ -30,7 +35,20 @@ def option_names(option: TyperOption) -> str:
     spellings = ", ".join(sorted(option.opts, key=len)) + "".join(
         f" / {each}" for each in option.secondary_opts
     )
-    return spellings if option.is_flag or option.count else f"{spellings} {option.metavar}"
+    if option.is_flag or option.count:
+        return spellings
+    return f"{spellings}{'' if _may_lack_value(option) else ' '}{option.metavar}"
+
+
+def _may_lack_value(param: Any) -> bool:
+    return isinstance(param, TyperOption) and (param.metavar or "").startswith("[=")
+
+
+def _with_values(params: list[Any], words: list[str]) -> list[str]:
+    """Give options their value that may lack one and do; behind `--` there are no options."""
+    spellings = {spelling for param in params if _may_lack_value(param) for spelling in param.opts}
+    end = words.index("--") if "--" in words else len(words)
+    return [f"{word}={ALL}" if word in spellings else word for word in words[:end]] + words[end:]
 
 
 def option_help(option: TyperOption) -> str:
@@ -85,6 +103,10 @@ class Command(TyperCommand):
     def get_params(self, ctx: Any) -> list[Any]:
         """Return the parameters, help included."""
         return _with_plain_flags(super().get_params(ctx))
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Take the words of the command line."""
+        return super().parse_args(ctx, _with_values(self.params, args))
 
     def collect_usage_pieces(self, ctx: Any) -> list[str]:
         """Return the words of the usage after the name."""

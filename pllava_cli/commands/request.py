@@ -37,6 +37,9 @@ class Request:
     """None: standard output."""
     sidecars: Sidecars | None
     redo: bool
+    """Whether what was made with other settings is made again."""
+    redo_flagged: frozenset[str]
+    """What is made again that `pllava check` flags with one of these; the rest stays, whatever made it."""
     dry_run: bool
     json: bool
     workers: int

@@ -11,6 +11,8 @@ from pllava_cli.commands.request import Request
 from pllava_cli.errors import ExitStatus
 from pllava_cli.terminal import Terminal
 
+SAME_CURE = "change --max-new-tokens, --temperature, --seed or --prompt"
+
 LONGEST_COMMAND = 400
 """Characters of a command line that is worth repeating; a shell may have put a thousand names into it."""
 
@@ -75,6 +77,22 @@ def render(terminal: Terminal, request: Request, end: End) -> None:
         terminal.note(f"to try the failed ones again: {again}")
 
 
+def flagged(terminal: Terminal, request: Request, planned: Planned) -> None:
+    """Say how many clips are made again because they are flagged, and which are not."""
+    if not request.redo_flagged:
+        return
+    terminal.note(f"{_clips(planned.flagged)} flagged: to be made again")
+    if planned.stale:
+        terminal.note(f"{_clips(planned.stale)} made with other settings: kept")
+    if planned.same:
+        terminal.warn(
+            f"{_clips(planned.same)} flagged, but made with these very settings, which give the same text"
+            f" again: kept; {SAME_CURE}"
+        )
+    if planned.flagged and request.sidecars is not None and request.sidecars.existing == "skip":
+        terminal.warn("sidecars that are there keep their text; --existing overwrite replaces it")
+
+
 def nothing_left(terminal: Terminal, request: Request, planned: Planned) -> int:
     """Say that all is done; returns the exit status."""
     end = End(Tally(), planned, 0.0, None)
@@ -99,15 +117,16 @@ def dry_run(terminal: Terminal, request: Request, planned: Planned, each_s: floa
         plain = {key: value for key, value in asdict(planned).items() if key != "seen"}
         terminal.json_line(json.dumps({**plain, "estimate_s": takes_s}))
         return
-    terminal.table(
-        [
-            ("to do", str(planned.to_do), ""),
-            ("  failed before", str(planned.failed), ""),
-            ("  cannot be used", str(planned.faults), ""),
-            ("done", str(planned.done), ""),
-            ("stale", str(planned.stale), "made with other settings" + _fate(request, planned)),
-        ]
-    )
+    rows = [
+        ("to do", str(planned.to_do), ""),
+        ("  failed before", str(planned.failed), ""),
+        ("  flagged", str(planned.flagged), ""),
+        ("  cannot be used", str(planned.faults), ""),
+        ("done", str(planned.done), ""),
+        ("  flagged", str(planned.same), f"would come out the same again; {SAME_CURE}"),
+        ("stale", str(planned.stale), "made with other settings" + _fate(request, planned)),
+    ]
+    terminal.table([row for row in rows if request.redo_flagged or row[0] != "  flagged"])
     if takes_s is not None:
         terminal.line(f"about {duration(takes_s)}, by the {each_s:.3g} s that each record in the file took")
     else:
@@ -117,7 +136,13 @@ def dry_run(terminal: Terminal, request: Request, planned: Planned, each_s: floa
 def _fate(request: Request, planned: Planned) -> str:
     if not planned.stale:
         return ""
+    if request.redo_flagged:
+        return "; kept"
     return "; among those to do" if request.redo else "; --redo would make them again"
+
+
+def _clips(count: int) -> str:
+    return "1 clip" if count == 1 else f"{count} clips"
 
 
 def _again(terminal: Terminal, request: Request) -> str:

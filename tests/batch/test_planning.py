@@ -20,6 +20,7 @@ from pllava_cli.batch.tally import Tally, duration
 from pllava_cli.batch.work import Work
 from pllava_cli.errors import UsageError
 from pllava_cli.recordfile import lines, parse
+from pllava_cli.recordkey import Key
 from pllava_cli.records import File, Record, Segment
 from tests.batch.made import failed, line, record
 from tests.batch.running import RECORDING
@@ -68,6 +69,58 @@ def test_a_file_that_has_changed_is_done_again(works: list[Work], tmp_path: Path
         journal.append(to_be(works[0]))
         works[0].clip.path.write_bytes(b"another clip")
         assert names(planner(journal).jobs(works[:1])) == ["a.mp4"]
+
+
+def test_what_is_flagged_is_done_again_unless_it_would_come_out_the_same(
+    works: list[Work], tmp_path: Path
+) -> None:
+    a, b, c, d = works
+    with Journal.open(tmp_path / "out.jsonl") as journal:
+        for made in (to_be(a), replace(to_be(b), system="other"), replace(to_be(c), system="other")):
+            journal.append(made)
+        journal.append(to_be(d))
+        flagged = {Key.of(to_be(work)).subject for work in (a, b)}
+        plan = Planner(RECORDING, journal, redo=False, flagged=flagged)
+        assert names(plan.jobs(works)) == ["b.mp4"]
+        planned = plan.planned
+        assert (planned.to_do, planned.flagged, planned.same, planned.stale, planned.done) == (1, 1, 1, 1, 2)
+        drawn = replace(RECORDING, decoding=replace(RECORDING.decoding, temperature=0.5))
+        assert names(Planner(drawn, journal, redo=False, flagged=flagged).jobs(works)) == ["a.mp4", "b.mp4"]
+
+
+@pytest.mark.parametrize(("seed", "count"), [(None, 1), (3, 0)])
+def test_what_is_drawn_without_a_seed_does_not_come_out_the_same(
+    works: list[Work], tmp_path: Path, seed: int | None, count: int
+) -> None:
+    drawn = replace(RECORDING, decoding=replace(RECORDING.decoding, temperature=0.5, seed=seed))
+    work = works[0]
+    made = drawn.record(work.clip, work.segment, None, file=File.of(work.clip.path))
+    with Journal.open(tmp_path / "out.jsonl") as journal:
+        journal.append(replace(made, text="A bird."))
+        plan = Planner(drawn, journal, redo=False, flagged={Key.of(made).subject})
+        assert len(list(plan.jobs([work]))) == count == plan.planned.flagged == 1 - plan.planned.same
+
+
+def test_what_is_flagged_stays_once_its_clip_is_gone(works: list[Work], tmp_path: Path) -> None:
+    with Journal.open(tmp_path / "out.jsonl") as journal:
+        made = replace(to_be(works[0]), system="other")
+        journal.append(made)
+        works[0].clip.path.unlink()
+        plan = Planner(RECORDING, journal, redo=False, flagged={Key.of(made).subject})
+        assert list(plan.jobs(works[:1])) == []
+
+
+def test_of_several_questions_only_those_that_are_flagged_are_asked_again(
+    works: list[Work], tmp_path: Path
+) -> None:
+    work = replace(works[0], questions=("What?", "Who?", "Where?"))
+    with Journal.open(tmp_path / "out.jsonl") as journal:
+        made = [replace(to_be(work, question), system="other") for question in ("What?", "Who?")]
+        for each in made:
+            journal.append(each)
+        plan = Planner(RECORDING, journal, redo=False, flagged={Key.of(made[1]).subject})
+        (job,) = plan.jobs([work])
+        assert job.questions == ("Who?", "Where?")
 
 
 def test_questions_that_are_answered_are_not_asked_again(works: list[Work], tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -169,6 +170,59 @@ def test_a_changed_setting_is_noticed(run: Run, clips: Path, change: tuple[str, 
     assert {each["fingerprint"] for each in latest(found)} == {found[-1]["fingerprint"]}
 
 
+def spoil(file: Path, *clips: str) -> None:
+    """Empty the captions of clips."""
+    found = records(file)
+    for each in found:
+        if Path(each["path"]).stem in clips:
+            each["text"] = ""
+    file.write_text("".join(json.dumps(each) + "\n" for each in found))
+
+
+def test_what_is_flagged_is_made_again_and_the_rest_stays(run: Run, clips: Path) -> None:
+    """With another prompt; the clip that is new is made as well."""
+    (clips / "clip5.mp4").rename("later.mp4")
+    assert run("clips", "-o", "out.jsonl").status == 0
+    spoil(Path("out.jsonl"), "clip1", "clip3")
+    Path("later.mp4").rename(clips / "clip5.mp4")
+    before = Path("out.jsonl").read_bytes()
+    words = ("clips", "-o", "out.jsonl", "--redo-flagged=empty,looping", "--prompt", "Why?")
+    dry = run(*words, "--dry-run", "--json")
+    expected = {"to_do": 3, "flagged": 2, "same": 0, "stale": CLIPS - 3, "done": 0}
+    assert json.loads(dry.out) == json.loads(dry.out) | expected
+    assert re.search(r"^  flagged +2$", run(*words, "--dry-run").out, re.MULTILINE)
+    result = run(*words)
+    assert result.status == 0, result.err
+    assert "2 clips flagged: to be made again" in result.err
+    assert f"{CLIPS - 3} clips made with other settings: kept" in result.err
+    after = Path("out.jsonl").read_bytes()
+    assert after.startswith(before) and after.count(b"\n") == CLIPS - 1 + 3
+    made = {Path(each["path"]).stem: each["question"] for each in latest(records(Path("out.jsonl")))}
+    assert {name for name, question in made.items() if question == "Why?"} == {"clip1", "clip3", "clip5"}
+    again = run(*words)
+    assert again.status == 0 and "0 clips flagged" in again.err and "nothing is left to do" in again.err
+
+
+def test_what_would_come_out_the_same_is_not_made_again(
+    run: Run, clips: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from pllava_cli.commands import running
+
+    assert run("clips", "-o", "out.jsonl").status == 0
+    spoil(Path("out.jsonl"), "clip1")
+    before = Path("out.jsonl").read_bytes()
+    monkeypatch.setattr(running, "load_fitted", None)  # it is not even loaded
+    result = run("clips", "-o", "out.jsonl", "--redo-flagged=empty")
+    assert result.status == 0 and "1 clip flagged, but made with these very settings" in result.err
+    assert "change --max-new-tokens" in result.err and "nothing is left to do" in result.err
+    assert Path("out.jsonl").read_bytes() == before
+    dry_run = run("clips", "-o", "out.jsonl", "--redo-flagged=empty", "--dry-run").out
+    assert re.search(r"^  flagged +1  would come out the same again", dry_run, re.MULTILINE)
+    for words in (("--redo-flagged",), ("--redo-flagged", "-q"), ("--redo-flagged=all",)):
+        dry = json.loads(run("clips", "-o", "out.jsonl", *words, "--dry-run", "--json").out)
+        assert dry["same"] == CLIPS, "cut off after four tokens, all of them"
+
+
 def test_questions_segments_and_manifests(run: Run, clips: Path) -> None:
     """A clip of 1.2 s in segments of 0.55 s: two, of which the second takes in the rest."""
     (clips / "own.jsonl").write_text(
@@ -234,6 +288,14 @@ def test_without_a_file_a_sidecar_that_is_kept_is_not_made(run: Run, clips: Path
         (["clips", "--batch-size", "100000"], "from 1 to"),
         (["clips", "--shard", "3/2"], "--shard"),
         (["clips", "--json"], "--json writes"),
+        (["clips", "--redo-flagged"], "--redo-flagged needs the records"),
+        (["clips", "--redo-flagged", "-o", "-"], "--redo-flagged needs the records"),
+        (["clips", "--redo-flagged", "-o", "gone.jsonl"], "there is no file gone.jsonl"),
+        (["clips", "--redo-flagged=", "-o", "gone.jsonl"], "names no flag"),
+        (["clips", "--redo-flagged=emty", "-o", "gone.jsonl"], "there is no flag 'emty'"),
+        (["clips", "--redo-flagged=torn", "-o", "gone.jsonl"], "flagged torn cannot be made again"),
+        (["clips", "--redo-flagged", "--redo", "-o", "gone.jsonl"], "give one of them"),
+        (["--redo-flagged", "empty", "-o", "gone.jsonl"], "there is no file empty"),
     ],
 )
 def test_what_cannot_be_meant_is_refused_before_the_checkpoint_is_loaded(
@@ -252,6 +314,7 @@ def test_what_cannot_be_meant_is_refused_before_the_checkpoint_is_loaded(
     assert result.status == 2 and result.out == "", result.err
     assert said in result.err
     assert len(result.err.splitlines()) == 2 and "\nhint: " in result.err
+    assert not Path("gone.jsonl").exists()
 
 
 def test_a_question_that_is_too_long_is_told_once(run: Run, clips: Path) -> None:
