@@ -25,6 +25,7 @@ OURS = {
         "checks",
         "commands",
         "configfile",
+        "crew",
         "engine",
         "errors",
         "hubcache",
@@ -69,6 +70,7 @@ OURS = {
         "records",
         "video",
     },
+    "crew": {"batch", "crew", "engine", "errors", "model", "recording", "records", "video"},
     "checks": {"checks", "errors", "recordfile", "recordkey", "records"},
     "terminal": {"errors", "progress"},
     "progress": set[str](),
@@ -110,6 +112,7 @@ THEIRS = {
     "psutil": {"model", "video"},
     "huggingface_hub": {"hubcache", "model"},
     "typer": {"app", "commands", "manpages"},
+    "ray": {"crew"},
     "rich": {"progress"},
 }
 """Where each library may be imported; any other library nowhere."""

@@ -43,12 +43,40 @@ class Engine(Protocol):
 class Outcome:
     """A record, and what it means for its clip."""
 
-    clip: Path
+    job: Job
+    """What it came of."""
     record: Record
     is_last: bool
     """Whether all questions about the clip have come to an end with it."""
     has_failed: bool
     """Whether one of them has come to an error."""
+
+    @property
+    def clip(self) -> Path:
+        """The clip's file."""
+        return self.job.work.clip.path
+
+
+class Runner(Protocol):
+    """Whatever does jobs: the pipeline below, or several of them in other processes."""
+
+    @property
+    def batch_size(self) -> int:
+        """Clips at once."""
+
+    @property
+    def waited_s(self) -> float:
+        """How long models had nothing to do after their first batches, all of them together."""
+
+    @property
+    def worked_s(self) -> float:
+        """How long models were at work, all of them together."""
+
+    def run(self, jobs: Iterable[Job]) -> Generator[Outcome, None, None]:
+        """Do the jobs; outcomes come as they are made."""
+
+    def stop(self) -> None:
+        """End the run once what is under way is done; a signal handler may call it."""
 
 
 @dataclass
@@ -113,7 +141,7 @@ class Pipeline:
                 taken = self._take(pool, max(0, self.batch_size - len(waiting)), wait=not waiting)
                 for job, made in taken:
                     if isinstance(made, PllavaError):
-                        yield from self._failed(job, made)
+                        yield from failed(self._recording, job, made)
                     else:
                         waiting.append(_Waiting(job, made, job.questions))
                 if waiting:
@@ -129,12 +157,6 @@ class Pipeline:
         if self.worked_s:  # nobody could have been ahead of the first
             self.waited_s += time.perf_counter() - began
         return taken
-
-    def _failed(self, job: Job, error: PllavaError) -> Iterator[Outcome]:
-        work, last = job.work, len(job.questions) - 1
-        for number, question in enumerate(job.questions):
-            record = self._recording.record(work.clip, work.segment, question, file=job.file, error=error)
-            yield Outcome(work.clip.path, record, number == last, True)
 
     def _work(self, batch: list[_Waiting], waiting: deque[_Waiting]) -> Iterator[Outcome]:
         """Encode clips and answer their questions. What did not fit into the memory waits again."""
@@ -200,7 +222,15 @@ class Pipeline:
             elapsed_s=elapsed_s or {"decode": of.decoded.decode_s},
             error=error,
         )
-        return Outcome(work.clip.path, record, not of.questions, of.has_failed)
+        return Outcome(of.job, record, not of.questions, of.has_failed)
+
+
+def failed(recording: Recording, job: Job, error: PllavaError) -> Iterator[Outcome]:
+    """Yield an error in the place of everything that a job asks."""
+    work, last = job.work, len(job.questions) - 1
+    for number, question in enumerate(job.questions):
+        record = recording.record(work.clip, work.segment, question, file=job.file, error=error)
+        yield Outcome(job, record, number == last, True)
 
 
 def _batch(waiting: deque[_Waiting], most: int) -> list[_Waiting]:

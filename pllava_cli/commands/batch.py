@@ -11,7 +11,7 @@ from typing import Annotated, get_args
 import typer
 from typer import Option
 
-from pllava_cli import inputs, processors, settings
+from pllava_cli import inputs, settings
 from pllava_cli.batch.segments import parse_length
 from pllava_cli.batch.sharding import parse_shard
 from pllava_cli.batch.sidecar import Existing, Sidecars
@@ -20,7 +20,8 @@ from pllava_cli.commands.asking import check_question
 from pllava_cli.commands.check import read_flags
 from pllava_cli.commands.layout import ALL
 from pllava_cli.commands.options import RUN, TEXT, CaptionFlags, complete_from, said, takes
-from pllava_cli.commands.request import Request, Sources
+from pllava_cli.commands.request import MOST_DECODERS, Request, Sources
+from pllava_cli.commands.staffing import Engine, Staffing, check_engine, on_cluster, on_this_machine
 from pllava_cli.errors import UsageError
 from pllava_cli.terminal import Terminal
 
@@ -35,17 +36,18 @@ pllava batch clips/ -o captions.jsonl --redo-flagged=cut-off --max-new-tokens 51
 pllava batch films/ -o answers.jsonl --every 10s --ask "What happens?" --ask "Who is there?"
 # captions for a trainer, a .txt beside each clip
 pllava batch clips/ -o captions.jsonl --sidecar .txt --trigger mycat
+# a model on each of two GPUs, or on each GPU of a Ray cluster
+pllava batch clips/ -o captions.jsonl --devices cuda:0,cuda:1
+pllava batch /shared/clips -o captions.jsonl --engine ray --address 10.0.0.1:6379
 # a list from another program; records to stdout
 find clips/ -name "*.mp4" -print0 | pllava batch --from-file - -0 > captions.jsonl
 """
 
-CLIPS, SIDECARS = "Clips", "Sidecars"
+CLIPS, SIDECARS, MODELS = "Clips", "Sidecars", "Several models"
 MENDABLE = ("error", "empty", "looping", "cut-off", "boilerplate", "near-duplicate")
 """Flags of `pllava check` that another text may not have."""
 MOST_WORKERS, MOST_AT_ONCE = 64, 1024
-DEFAULT_WORKERS = 8
-"""Most decoders that are started unasked: each is a process with several threads, and with a clip in 4K
-takes half a gigabyte."""
+MOST_ACTORS = 4096
 
 
 @dataclass(frozen=True)
@@ -141,12 +143,47 @@ class BatchFlags(CaptionFlags):
         Option(
             metavar="N",
             rich_help_panel=RUN,
-            help=f"Decoder processes; else one a processor, {DEFAULT_WORKERS} at most.",
+            help=f"Decoder processes of each model; else one a processor, {MOST_DECODERS} at most.",
         ),
     ] = None
     batch_size: Annotated[
         str | None,
         Option(metavar="N", rich_help_panel=RUN, help="Clips at once; auto (default): as many as fit."),
+    ] = None
+    devices: Annotated[
+        str | None,
+        Option(
+            metavar="NAME,...",
+            rich_help_panel=MODELS,
+            help="A model, in a process of its own, on each of these: cuda:0,cuda:1; all: on every GPU.",
+        ),
+    ] = None
+    engine: Annotated[
+        str | None,
+        Option(
+            metavar="NAME",
+            rich_help_panel=MODELS,
+            autocompletion=complete_from(*get_args(Engine)),
+            help="Who runs the models: local (default), or ray, the machines of a Ray cluster. They must see"
+            " clips and checkpoint under the same paths as this one.",
+        ),
+    ] = None
+    address: Annotated[
+        str | None,
+        Option(
+            metavar="HOST:PORT",
+            rich_help_panel=MODELS,
+            help="The Ray cluster; auto: the one that this machine is a node of. Else a Ray is started here,"
+            " unless RAY_ADDRESS names one.",
+        ),
+    ] = None
+    actors: Annotated[
+        str | None,
+        Option(
+            metavar="N",
+            rich_help_panel=MODELS,
+            help="Models on the Ray cluster; else one a GPU, and where there is none one a machine.",
+        ),
     ] = None
 
 
@@ -185,6 +222,7 @@ def read(flags: BatchFlags, paths: list[str]) -> Request:
     if flags.every is not None and window != (None, None):
         raise UsageError("--every cuts whole clips", "leave --start and --end out")
     output = _output(flags)
+    chosen = settings.resolve(said(flags))
     return Request(
         sources=Sources(
             paths=paths,
@@ -196,18 +234,31 @@ def read(flags: BatchFlags, paths: list[str]) -> Request:
             every_s=None if flags.every is None else parse_length(flags.every),
             shard=parse_shard(flags.shard, os.environ),
         ),
-        settings=settings.resolve(said(flags)),
+        settings=chosen,
         output=output,
         sidecars=_sidecars(flags),
         redo=flags.redo,
         redo_flagged=_redo_flagged(flags, output),
         dry_run=flags.dry_run,
         json=flags.json,
-        workers=_count("--workers", flags.workers, MOST_WORKERS) or min(processors.usable(), DEFAULT_WORKERS),
+        workers=_count("--workers", flags.workers, MOST_WORKERS),
         batch_size=None
         if flags.batch_size in (None, "auto")
         else _count("--batch-size", flags.batch_size, MOST_AT_ONCE),
+        staffing=_staffing(flags, chosen),
     )
+
+
+def _staffing(flags: BatchFlags, chosen: settings.Settings) -> Staffing:
+    actors = _count("--actors", flags.actors, MOST_ACTORS)
+    if check_engine(flags.engine) == "ray":
+        if flags.devices is not None:
+            raise UsageError("--devices is for this machine, --engine ray for a cluster", "give --actors N")
+        return on_cluster(flags.address, actors, chosen.device)
+    idle = next((name for name in ("address", "actors") if getattr(flags, name) is not None), None)
+    if idle is not None:
+        raise UsageError(f"--{idle} is for a Ray cluster", "add --engine ray, or leave it out")
+    return on_this_machine(flags.devices, flags.device)
 
 
 def _output(flags: BatchFlags) -> Path | None:

@@ -9,20 +9,20 @@ import os
 from collections import deque
 from collections.abc import Collection, Iterable, Iterator
 from contextlib import ExitStack, closing
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import partial
 
 from pllava_cli.batch import discovery, estimate
-from pllava_cli.batch.decoding import Cutter, Look
+from pllava_cli.batch.decoding import Cutter
 from pllava_cli.batch.foresight import Foreseen
 from pllava_cli.batch.journal import Journal, StdoutJournal
 from pllava_cli.batch.output import Output
-from pllava_cli.batch.pipeline import Pipeline
+from pllava_cli.batch.pipeline import Runner
 from pllava_cli.batch.planning import Planned, Planner
 from pllava_cli.batch.sharding import shard
 from pllava_cli.batch.tally import Tally
 from pllava_cli.batch.work import Work
-from pllava_cli.commands import running, summary
+from pllava_cli.commands import places, running, summary
 from pllava_cli.commands.request import Request, Sources
 from pllava_cli.commands.stopping import Stopping
 from pllava_cli.errors import ExitStatus, UsageError
@@ -48,6 +48,7 @@ def run(terminal: Terminal, request: Request) -> int:
         stack.callback(journal.close)
         if journal.cut_bytes:
             terminal.warn(f"the last line of {request.output} was torn by a kill, and is cut away")
+        place = places.find(stack, terminal, request, fitted)
         is_known = bool(journal.counts.done or journal.counts.failed)
         if is_known or request.sidecars is not None or request.dry_run:
             works = listed = _listed(terminal, works)
@@ -56,15 +57,17 @@ def run(terminal: Terminal, request: Request) -> int:
                 request.sidecars.check(listed)
             flagged = _flagged(terminal, request) if is_known else flagged
             terminal.progress.update("looking at the checkpoint", 0, 0)
-            recording = running.foresee(fitted)
+            recording = place.foresee()
             planned = _planned(terminal, request, _planner(request, recording, journal, flagged), listed)
             if request.dry_run:
                 return _dry_run(terminal, request, recording, planned)
             summary.flagged(terminal, request, planned)
             if not planned.to_do:
                 return summary.nothing_left(terminal, request, planned)
-        loaded = running.load_fitted(terminal, fitted, request.sources.window)
-        return _Batch(terminal, request, loaded, journal, flagged, warnings).work_off(works)
+        recording, runner = place.open()
+        planner = _planner(request, recording, journal, flagged)
+        output = Output(journal, request.sidecars, in_thread=request.output is not None)
+        return _Batch(terminal, request, runner, planner, output, warnings).work_off(works)
 
 
 def _works(stack: ExitStack, request: Request, warnings: Warnings) -> Iterator[Work]:
@@ -172,60 +175,40 @@ def _dry_run(terminal: Terminal, request: Request, recording: Recording, planned
     return ExitStatus.OK
 
 
+@dataclass(frozen=True)
 class _Batch:
     """A run with its checkpoint loaded."""
 
-    def __init__(
-        self,
-        terminal: Terminal,
-        request: Request,
-        loaded: running.Run,
-        journal: Journal | StdoutJournal,
-        flagged: Collection[bytes],
-        warnings: Warnings,
-    ) -> None:
-        self._terminal, self._request, self._warnings = terminal, request, warnings
-        captioner, chosen = loaded.captioner, loaded.settings
-        decoding = running.decoding_of(chosen)
-        for question in request.sources.questions:
-            captioner.check_question(chosen.prompt if question is None else question, decoding=decoding)
-        recording = running.recording_of(chosen, captioner)
-        captioner.caption_prompt = recording.prompt
-        self._planner = _planner(request, recording, journal, flagged)
-        self._output = Output(journal, request.sidecars, in_thread=request.output is not None)
-        self._pipeline = Pipeline(
-            captioner,
-            recording,
-            Look(captioner.num_frames, captioner.processor.preprocess, chosen.decode_timeout_s),
-            decoding,
-            workers=request.workers,
-            batch_size=request.batch_size or captioner.clips_at_once(chosen.max_new_tokens),
-        )
-        terminal.detail(f"{self._pipeline.batch_size} clips at once, {request.workers} decoders")
+    terminal: Terminal
+    request: Request
+    runner: Runner
+    planner: Planner
+    output: Output
+    warnings: Warnings
 
     def work_off(self, works: Iterable[Work]) -> int:
         """Do the works; returns the exit status."""
         foreseen, tally = Foreseen(works), Tally()
         with (
-            Stopping(self._terminal, self._pipeline.stop) as stopping,
-            self._output,
-            closing(self._pipeline.run(self._planner.jobs(foreseen))) as outcomes,
+            Stopping(self.terminal, self.runner.stop) as stopping,
+            self.output,
+            closing(self.runner.run(self.planner.jobs(foreseen))) as outcomes,
         ):
             self._show(tally, foreseen.total)
             for outcome in outcomes:
-                tally.count(self._output.write(outcome))
-                _tell(self._terminal, self._warnings)
+                tally.count(self.output.write(outcome))
+                _tell(self.terminal, self.warnings)
                 self._show(tally, foreseen.total)
-            self._output.finish()
-        self._terminal.pause()
-        _tell(self._terminal, self._warnings)
-        end = summary.End(tally, self._planner.planned, self._pipeline.waited_s, stopping.status)
-        summary.render(self._terminal, self._request, end)
+            self.output.finish()
+        self.terminal.pause()
+        _tell(self.terminal, self.warnings)
+        end = summary.End(tally, self.planner.planned, self.runner.waited_s, stopping.status)
+        summary.render(self.terminal, self.request, end)
         return end.status
 
     def _show(self, tally: Tally, total: int | None) -> None:
-        pipeline, planned = self._pipeline, self._planner.planned
+        runner, planned = self.runner, self.planner.planned
         skipped = planned.seen - planned.to_do
-        share = pipeline.waited_s / max(pipeline.waited_s + pipeline.worked_s, 1e-9)
+        share = runner.waited_s / max(runner.waited_s + runner.worked_s, 1e-9)
         handled = skipped + tally.done + tally.failed
-        self._terminal.progress.update("captioning", handled, total or 0, tally.note(skipped, total, share))
+        self.terminal.progress.update("captioning", handled, total or 0, tally.note(skipped, total, share))

@@ -215,16 +215,23 @@ def _captioner(terminal: Terminal, settings: Settings) -> "Captioner":
         from pllava_cli.engine import Captioner
 
         return Captioner(
-            settings.model,
-            **_checkpoint_options(settings),
-            system=settings.system,
-            decode_timeout_s=settings.decode_timeout_s,
+            **captioner_arguments(settings),
             on_progress=lambda stage, done, total: terminal.progress.update(
                 STAGES.get(stage, stage), done, total
             ),
         )
     finally:
         terminal.pause()
+
+
+def captioner_arguments(settings: Settings) -> dict[str, Any]:
+    """Return what `Captioner` is made with, but for who is told how far it is."""
+    return {
+        "model": settings.model,
+        **_checkpoint_options(settings),
+        "system": settings.system,
+        "decode_timeout_s": settings.decode_timeout_s,
+    }
 
 
 def _checkpoint_options(settings: Settings) -> dict[str, Any]:

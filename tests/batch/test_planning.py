@@ -162,7 +162,8 @@ def test_nobody_waits_for_works_that_do_not_come(works: list[Work]) -> None:
 
 
 def outcome(made: Record, *, has_failed: bool = False) -> Outcome:
-    return Outcome(Path(made.path), made, True, has_failed or made.error is not None)
+    job = Job(Work(inputs.Clip(Path(made.path), made.id)), (None,), made.file)
+    return Outcome(job, made, True, has_failed or made.error is not None)
 
 
 def test_causes_leave_the_name_out() -> None:

@@ -4,6 +4,7 @@ import json
 import os
 import re
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -296,6 +297,16 @@ def test_without_a_file_a_sidecar_that_is_kept_is_not_made(run: Run, clips: Path
         (["clips", "--redo-flagged=torn", "-o", "gone.jsonl"], "flagged torn cannot be made again"),
         (["clips", "--redo-flagged", "--redo", "-o", "gone.jsonl"], "give one of them"),
         (["--redo-flagged", "empty", "-o", "gone.jsonl"], "there is no file empty"),
+        (["clips", "--engine", "slurm"], "--engine: unknown 'slurm'"),
+        (["clips", "--address", "10.0.0.1:6379"], "--address is for a Ray cluster"),
+        (["clips", "--actors", "2"], "--actors is for a Ray cluster"),
+        (["clips", "--engine", "ray", "--devices", "cpu,cpu"], "--devices is for this machine"),
+        (["clips", "--engine", "ray", "--device", "cuda:1"], "Ray chooses the GPUs"),
+        (["clips", "--device", "cpu", "--devices", "cpu,cpu"], "--device and --devices"),
+        (["clips", "--devices", "cuda:0,gpu1"], "'gpu1' is no device"),
+        (["clips", "--devices", "all,cpu"], "'all' is no device"),
+        (["clips", "--devices", ""], "'' is no device"),
+        (["clips", "--devices", "cuda:1,cuda:1"], "names cuda:1 twice"),
     ],
 )
 def test_what_cannot_be_meant_is_refused_before_the_checkpoint_is_loaded(
@@ -315,6 +326,64 @@ def test_what_cannot_be_meant_is_refused_before_the_checkpoint_is_loaded(
     assert said in result.err
     assert len(result.err.splitlines()) == 2 and "\nhint: " in result.err
     assert not Path("gone.jsonl").exists()
+
+
+def test_without_ray_the_way_to_it_is_told(run: Run, clips: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "ray", None)
+    result = run("clips", "--engine", "ray")
+    assert result.status == 2 and result.out == ""
+    assert "Ray, which is not installed" in result.err and "pip install 'pllava[ray]'" in result.err
+
+
+def test_an_address_at_which_there_is_no_cluster_is_told(run: Run, clips: Path) -> None:
+    pytest.importorskip("ray")
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]
+    result = run("clips", "--engine", "ray", "--address", f"127.0.0.1:{port}")
+    assert result.status == 6 and result.out == ""
+    assert f"error: there is no Ray cluster at 127.0.0.1:{port}" in result.err
+    assert len([line for line in result.err.splitlines() if not line.startswith(("loading", "connect"))]) == 2
+
+
+@pytest.mark.timeout(600)
+def test_a_device_that_is_not_there_is_told(run: Run, clips: Path) -> None:
+    result = run("clips", "--devices", "cpu,cuda:99")
+    assert result.status == 6 and result.out == ""
+    assert "error: --devices cuda:99: this machine has" in result.err
+
+
+# With several models. Each takes as long to start as the whole program: slow, and few.
+
+
+@pytest.mark.timeout(900)
+def test_two_models_make_the_records_that_one_makes(run: Run, clips: Path) -> None:
+    """Of the same fingerprints; a bad clip costs its record; what is done is not done again."""
+    (clips / "empty.mp4").touch()
+    words = ("clips", "-o", "out.jsonl", "--dtype", "fp32", "--ask", "What?", "--ask", "Who?")
+    result = run(*words, "--devices", "cpu,cpu", "--json")
+    assert result.status == 3, result.err
+    assert json.loads(result.out) == json.loads(result.out) | {"done": CLIPS, "failed": 1}
+    found = records(Path("out.jsonl"))
+    assert len(found) == 2 * (CLIPS + 1)
+    again = run("clips", "--dtype", "fp32", "--ask", "What?", "--ask", "Who?")
+    assert answers(found) == answers(again.records)
+    assert {each["fingerprint"] for each in found} == {each["fingerprint"] for each in again.records}
+    (clips / "empty.mp4").unlink()
+    assert "nothing is left to do" in run(*words).err
+
+
+@pytest.mark.timeout(1800)
+def test_a_ray_of_its_own_makes_the_records_that_one_process_makes(run: Run, clips: Path) -> None:
+    pytest.importorskip("ray")
+    os.link(clips / "clip0.mp4", os.fsencode(clips) + b"/two\nlines \xff.mp4")
+    (clips / "empty.mp4").touch()
+    result = run("clips", "-o", "out.jsonl", "--dtype", "fp32", "--engine", "ray", "--actors", "2")
+    assert result.status == 3, result.err
+    assert f"{CLIPS + 1} done, 1 failed" in result.err and "Traceback" not in result.err
+    again = run("clips", "--dtype", "fp32")
+    found = records(Path("out.jsonl"))
+    assert answers(found) == answers(again.records)
+    assert {each["fingerprint"] for each in found} == {each["fingerprint"] for each in again.records}
 
 
 def test_a_question_that_is_too_long_is_told_once(run: Run, clips: Path) -> None:

@@ -1,0 +1,96 @@
+"""Workers without a model: runners that say which process they are in, and die when a clip tells them to.
+
+What a clip is named decides: `poison` kills its worker, `once` kills the first one that takes it, `half`
+kills the first one after its first answer, `bug` raises, `wait` waits until the file `go` is there.
+"""
+
+import os
+import signal
+import time
+from collections.abc import Generator, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from pllava_cli import inputs
+from pllava_cli.answers import Answer
+from pllava_cli.batch.pipeline import Outcome
+from pllava_cli.batch.planning import Job
+from pllava_cli.batch.work import Work
+from pllava_cli.crew.worker import Station
+from pllava_cli.errors import CheckpointError
+from tests.batch.running import RECORDING
+
+
+@dataclass
+class Runner:
+    """Does one job at a time."""
+
+    folder: Path
+    batch_size: int = 2
+    waited_s: float = 0.0
+    worked_s: float = 0.0
+    is_stopping: bool = False
+
+    def stop(self) -> None:
+        self.is_stopping = True
+
+    def run(self, jobs: Iterable[Job]) -> Generator[Outcome, None, None]:
+        for job in jobs:
+            kind = job.work.clip.path.name.partition("-")[0]
+            self.act(kind)
+            self.worked_s += 1
+            for question in job.questions:
+                yield self.answered(job, question)
+                if kind == "half" and question != job.questions[-1]:
+                    time.sleep(0.1)  # the answer is on its way
+                    self.die_once(kind)
+            if self.is_stopping:
+                return
+
+    def act(self, kind: str) -> None:
+        if kind == "poison":
+            os.kill(os.getpid(), signal.SIGKILL)
+        elif kind == "once":
+            self.die_once(kind)
+        elif kind == "bug":
+            raise ZeroDivisionError("of a clip")
+        while kind == "wait" and not (self.folder / "go").exists():
+            time.sleep(0.01)
+
+    def die_once(self, kind: str) -> None:
+        mark = self.folder / f"died-{kind}"
+        if not mark.exists():
+            mark.touch()
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    def answered(self, job: Job, question: str | None) -> Outcome:
+        answer = Answer(str(os.getpid()), question, "eos", 1, {})
+        work = job.work
+        record = RECORDING.record(work.clip, work.segment, question, file=job.file, answer=answer)
+        return Outcome(job, record, question == job.questions[-1], False)
+
+
+@dataclass(frozen=True)
+class Opener:
+    folder: Path
+    does: str = "load"
+    """Or `die`, `refuse`, or `load once`: refuse from the second time on."""
+
+    def __call__(self) -> Station:
+        mark = self.folder / self.does
+        if self.does == "refuse" or (self.does == "load once" and mark.exists()):
+            raise CheckpointError("there is no such checkpoint", "name another")
+        if self.does == "die":
+            os.kill(os.getpid(), signal.SIGKILL)
+        mark.write_text(str(os.getpid()))
+        return Station(Runner(self.folder), 1, "here", warnings=("it is odd",), notes=("it is a stub",))
+
+
+def job(name: str, questions: tuple[str | None, ...] = (None,)) -> Job:
+    work = Work(inputs.Clip(Path(name), name), questions=questions)
+    return Job(work, questions, None)
+
+
+def jobs(*names: str, plain: int = 0) -> list[Job]:
+    """Jobs of clips that tell their worker something, then plain ones."""
+    return [job(name) for name in names] + [job(f"plain-{number}") for number in range(plain)]
