@@ -15,7 +15,7 @@ from pllava_cli.shapes.render import film, write_clip
 SEEDS = {
     "red-circle": 80_004_100,
     "swap": 80_000_046,
-    "in-turn": 80_000_009,
+    "blink": 80_000_102,
     "grow": 80_000_068,
     "vanish": 80_000_201,
 }

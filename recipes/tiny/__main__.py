@@ -17,17 +17,22 @@ import torch
 from tokenizers import Tokenizer
 
 from pllava_cli.shapes.casting import cast
-from recipes.tiny.align import train_alignment
+from recipes.tiny.align import train_alignment, train_choosing
 from recipes.tiny.assemble import assemble, save_image_model
 from recipes.tiny.language import train_language
+from recipes.tiny.precision import fastest
+from recipes.tiny.seen import see_scenes
 from recipes.tiny.sizes import LORA_RANK, language_model
 from recipes.tiny.texts import corpus
 from recipes.tiny.tokens import special_ids, train_tokenizer
 from recipes.tiny.tower import train_tower
 from recipes.tiny.videos import TRAINING, VALIDATION, write_videos
 
-TOWER_STEPS, LANGUAGE_STEPS, ALIGNMENT_STEPS, VIDEO_STEPS = 2000, 350, 4000, 6500
-CLIPS, VALIDATION_CLIPS = 12_000, 200
+TOWER_STEPS, LANGUAGE_STEPS, ALIGNMENT_STEPS, CHOICE_STEPS, VIDEO_STEPS = 2000, 1500, 2200, 600, 800
+SCENES, CLIPS, VALIDATION_CLIPS = 16_000, 5_000, 200
+LINES_EACH = 3
+PICTURES = 30_000_000
+"""First scene seed of the pictures of step (b)."""
 
 
 def main() -> None:
@@ -45,9 +50,15 @@ def main() -> None:
     tokenizer = Tokenizer.from_file(str(tokenizer_file))
     step(out / "tower.pt", lambda: train_tower(out, steps=TOWER_STEPS))
     step(out / "language.pt", lambda: train_language(tokenizer, out, steps=LANGUAGE_STEPS))
-    step(out / "image.pt", lambda: train_alignment(tokenizer, out, steps=ALIGNMENT_STEPS))
+    step(out / "seen.bin", lambda: see_scenes(out, first=PICTURES, count=SCENES))
+    scenes = {"first": PICTURES, "count": SCENES}
+    step(out / "aligned.pt", lambda: train_alignment(tokenizer, out, **scenes, steps=ALIGNMENT_STEPS))
+    step(out / "image.pt", lambda: train_choosing(tokenizer, out, **scenes, steps=CHOICE_STEPS))
     step(out / "base" / "tokenizer.json", lambda: _base(tokenizer, out))
-    step(out / "clips" / "train.jsonl", lambda: write_videos(out / "clips", first=TRAINING, count=CLIPS))
+    step(
+        out / "clips" / "train.jsonl",
+        lambda: write_videos(out / "clips", first=TRAINING, count=CLIPS, lines_each=LINES_EACH),
+    )
     step(
         out / "validation" / "train.jsonl",
         lambda: write_videos(out / "validation", first=VALIDATION, count=VALIDATION_CLIPS, lines_each=1),
@@ -90,8 +101,9 @@ def training_command(out: Path) -> list[str]:
         *("--validation", str(out / "validation" / "train.jsonl")),
         *("--rank", str(LORA_RANK), "--alpha", str(LORA_RANK), "--dropout", "0", "--targets", "all"),
         *("--steps", str(VIDEO_STEPS), "--batch-size", "16", "--gradient-accumulation", "1"),
-        *("--optimizer", "muon", "--learning-rate", "2e-3", "--warmup", "0.03", "--max-grad-norm", "1"),
-        *("--save-every", "400", "--eval-every", "800", "--log-every", "20"),
+        *("--optimizer", "muon", "--learning-rate", "1e-3", "--warmup", "0.03", "--max-grad-norm", "1"),
+        *("--dtype", "bf16" if fastest() == torch.bfloat16 else "fp32"),
+        *("--save-every", "400", "--eval-every", "200", "--log-every", "20"),
     ]
 
 

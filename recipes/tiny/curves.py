@@ -10,7 +10,8 @@ Points = list[tuple[float, float]]
 
 LOSSES = {
     "b1: language": ("language.jsonl", "loss"),
-    "b2: alignment": ("align.jsonl", "loss"),
+    "b2: alignment, stills": ("align.jsonl", "loss_stills"),
+    "b2: alignment, eight pictures": ("align.jsonl", "loss_boards"),
     "c: videos": ("adapter/log.jsonl", "loss"),
     "c: videos, validation": ("adapter/log.jsonl", "eval_loss"),
 }
@@ -19,10 +20,15 @@ HIGHEST = 2.0
 """Losses above are the first moments of a run, and are left out."""
 SHARES = {"colour": ("tower.jsonl", "colour"), "shape": ("tower.jsonl", "shape")}
 """The share of patches with a thing whose colour, and whose shape, the tower's heads name."""
+CHOICES = {
+    "b2: alignment": ("align.jsonl", "right_letters"),
+    "b3: attention led": ("choose.jsonl", "right_letters"),
+}
+"""The share of replies whose letter is right."""
 
 
 def main() -> None:
-    """Draw both pictures."""
+    """Draw the pictures."""
     parser = argparse.ArgumentParser(description="Draw the learning curves of tiny.")
     parser.add_argument("run", type=Path, help="the folder that recipes.tiny has written")
     parser.add_argument("out", type=Path)
@@ -34,6 +40,15 @@ def main() -> None:
         "minutes",
         "share right",
         shares,
+        y_range=(0.0, 1.0),
+    )
+    choices = {name: points(options.run / file, figure) for name, (file, figure) in CHOICES.items()}
+    line_chart(
+        options.out / "tiny-choices.svg",
+        "Steps b2 and b3: letters of multiple choice",
+        "minutes into the step",
+        "share right",
+        choices,
         y_range=(0.0, 1.0),
     )
     losses = {name: points(options.run / file, figure) for name, (file, figure) in LOSSES.items()}

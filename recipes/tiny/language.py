@@ -11,7 +11,7 @@ from typing import Any
 
 import torch
 from tokenizers import Tokenizer
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional
 from torch.utils.data import DataLoader, IterableDataset
 from transformers import LlamaForCausalLM
@@ -54,11 +54,17 @@ def _row(tokenizer: Tokenizer, seed: int, image: int) -> Row:
     return encode(tokenizer, system(rng), told or tell(scene, rng), about(scene, rng, 3, 2), image, 1)
 
 
-def answer_loss(logits: Tensor, labels: Tensor) -> dict[str, Tensor]:
-    """Cross entropy of the answers' tokens, and the share that is right."""
+def answer_loss(head: nn.Linear, hidden: Tensor, labels: Tensor) -> dict[str, Tensor]:
+    """Cross entropy of the answers' tokens, and the share that is right.
+
+    Args:
+        head: The language model's.
+        hidden: What it reads [rows, length, width].
+        labels: Ids [rows, length], `IGNORED` where nothing is to be said.
+    """
     wanted = labels[:, 1:]
-    said = logits[:, :-1][wanted != IGNORED].float()
-    wanted = wanted[wanted != IGNORED]
+    is_said = wanted != IGNORED
+    said, wanted = head(hidden[:, :-1][is_said]).float(), wanted[is_said]
     return {
         "loss": functional.cross_entropy(said, wanted),
         "right": (said.argmax(-1) == wanted).float().mean(),
@@ -75,8 +81,9 @@ def train_language(tokenizer: Tokenizer, out: Path, *, steps: int, batch: int = 
 
     def step(batch: dict[str, Tensor]) -> dict[str, Tensor]:
         labels = batch.pop("labels")
-        return answer_loss(model(**batch, use_cache=False).logits, labels)
+        return answer_loss(model.lm_head, model.model(**batch, use_cache=False).last_hidden_state, labels)
 
-    fit(model, loader, step, steps=steps, learning_rate=1.5e-3, log=out / "language.jsonl")
+    hidden = [each for each in model.model.layers.parameters() if each.ndim == 2]
+    fit(model, loader, step, steps=steps, learning_rate=1e-3, log=out / "language.jsonl", matrices=hidden)
     torch.save(model.state_dict(), out / "language.pt")
     return model

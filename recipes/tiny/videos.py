@@ -11,14 +11,18 @@ from random import Random
 
 from pllava_cli.shapes.casting import cast
 from pllava_cli.shapes.render import film, write_clip
-from recipes.tiny.texts import one_of, system
+from recipes.tiny.texts import about, one_of, system
 
 TRAINING, VALIDATION = 50_000_000, 60_000_000
 """First scene seeds of the clips to train on and of those to watch the loss on."""
 
 
 def write_videos(folder: Path, *, first: int, count: int, lines_each: int = 2, jobs: int = 2) -> Path:
-    """Write clips of the seeds from `first` on and a data file for `pllava train`; return that file."""
+    """Write clips of the seeds from `first` on and a data file for `pllava train`; return that file.
+
+    Of several lines about a clip all but the first are long conversations: seeing a clip costs more than
+    talking about it. The first is what a user would begin with, and what a validation loss is to tell of.
+    """
     (folder / "clips").mkdir(parents=True, exist_ok=True)
     tasks = [(folder, seed, lines_each) for seed in range(first, first + count)]
     data, partial = folder / "train.jsonl", folder / "train.partial"
@@ -39,7 +43,7 @@ def _write(task: tuple[Path, int, int]) -> list[str]:
     lines = []
     for number in range(lines_each):
         rng = Random(f"video {seed} {number}")
-        turns = one_of(scene, rng)
+        turns = about(scene, rng, 2, 2) if number else one_of(scene, rng)
         said = [
             {"from": who, "value": text}
             for turn in turns
