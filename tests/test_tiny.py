@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from pllava_cli import Captioner
+from pllava_cli import Captioner, multiple_choice
 from pllava_cli.shapes.captions import facts, read
 from pllava_cli.shapes.casting import cast
 
@@ -58,6 +58,15 @@ def test_questions_are_answered_rightly(captioner: Captioner) -> None:
         "Is there a yellow star?": "No.",
     }
     assert {question: captioner.answer(clip, question).text for question in asked} == asked
+
+
+@pytest.mark.parametrize("first", range(4))
+def test_the_right_option_is_chosen_wherever_it_stands(captioner: Captioner, first: int) -> None:
+    clip = captioner.encode(EXAMPLES / "red-circle.mp4")
+    ways = ("To the left.", "To the right.", "Up.", "Down.")
+    options = ways[first:] + ways[:first]
+    question = multiple_choice.as_prompt("Which way does the red circle move?", options)
+    assert captioner.answer(clip, question).text == multiple_choice.as_reply(options, "To the right.")
 
 
 @pytest.mark.parametrize("quantize", ["4bit", "8bit"])
