@@ -108,6 +108,7 @@ THEIRS = {
     "PIL": {"model"},
     "cv2": {"shapes", "video"},
     "av": {"video"},
+    "scenedetect": {"video"},
     "numpy": {"checks", "engine", "model", "shapes", "training", "video"},
     "psutil": {"model", "video"},
     "huggingface_hub": {"hubcache", "model"},

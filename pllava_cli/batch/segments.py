@@ -1,4 +1,4 @@
-"""`--every 10s`: a clip cut into segments of one length.
+"""A clip cut into segments: of one length (`--every 10s`), or at its shots (`--shots`).
 
 A short last piece would be described from frames that hardly differ, so it is joined to the segment
 before it.
@@ -6,6 +6,7 @@ before it.
 
 import math
 import re
+from collections.abc import Sequence
 
 from pllava_cli.errors import ClipError, UsageError
 from pllava_cli.records import Segment
@@ -59,3 +60,17 @@ def every(duration_s: float | None, length_s: float) -> list[Segment]:
         )
     bounds = [round(index * length_s, 6) for index in range(count)] + [duration_s]
     return [Segment(index, bounds[index], bounds[index + 1]) for index in range(count)]
+
+
+def shots(found: Sequence[tuple[float, float]]) -> list[Segment]:
+    """Number the shots of a clip from 0.
+
+    Args:
+        found: Start and end of each in seconds; none where the clip is one shot of unknown length.
+
+    Raises:
+        ClipError: There are too many.
+    """
+    if len(found) > MAX_SEGMENTS:
+        raise ClipError(f"the clip has more than {MAX_SEGMENTS} shots", "cut it with --every")
+    return [Segment(index, start_s, end_s) for index, (start_s, end_s) in enumerate(found)] or [Segment()]

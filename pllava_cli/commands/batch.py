@@ -5,6 +5,7 @@ Flags become a request here, and whatever can be refused is refused; `batching` 
 
 import os
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Annotated, get_args
 
@@ -34,6 +35,8 @@ pllava batch clips/ -o captions.jsonl --dry-run
 pllava batch clips/ -o captions.jsonl --redo-flagged=cut-off --max-new-tokens 512
 # questions about ten seconds at a time
 pllava batch films/ -o answers.jsonl --every 10s --ask "What happens?" --ask "Who is there?"
+# a caption of each shot
+pllava batch films/ -o shots.jsonl --shots
 # captions for a trainer, a .txt beside each clip
 pllava batch clips/ -o captions.jsonl --sidecar .txt --trigger mycat
 # a model on each of two GPUs, or on each GPU of a Ray cluster
@@ -97,6 +100,10 @@ class BatchFlags(CaptionFlags):
         str | None,
         Option(metavar="LENGTH", rich_help_panel=CLIPS, help="Cut clips into segments: 10s, 1m, 0.5."),
     ] = None
+    shots: Annotated[
+        bool,
+        Option("--shots", rich_help_panel=CLIPS, help="Cut clips into their shots (extra: shots)."),
+    ] = False
     shard: Annotated[
         str | None,
         Option(
@@ -219,8 +226,7 @@ def read(flags: BatchFlags, paths: list[str]) -> Request:
     if questions and (flags.prompt is not None or flags.prompt_file is not None):
         raise UsageError("--ask and --prompt both say what to ask", "give --ask alone")
     window = inputs.window(flags.start, flags.end)
-    if flags.every is not None and window != (None, None):
-        raise UsageError("--every cuts whole clips", "leave --start and --end out")
+    _check_cutting(flags, window)
     output = _output(flags)
     chosen = settings.resolve(said(flags))
     return Request(
@@ -232,6 +238,7 @@ def read(flags: BatchFlags, paths: list[str]) -> Request:
             questions=questions or (None,),
             window=window,
             every_s=None if flags.every is None else parse_length(flags.every),
+            shots=flags.shots,
             shard=parse_shard(flags.shard, os.environ),
         ),
         settings=chosen,
@@ -259,6 +266,16 @@ def _staffing(flags: BatchFlags, chosen: settings.Settings) -> Staffing:
     if idle is not None:
         raise UsageError(f"--{idle} is for a Ray cluster", "add --engine ray, or leave it out")
     return on_this_machine(flags.devices, flags.device)
+
+
+def _check_cutting(flags: BatchFlags, window: tuple[float | None, float | None]) -> None:
+    if flags.every is not None and flags.shots:
+        raise UsageError("--every and --shots both say where to cut", "give one of them")
+    if (flags.every is not None or flags.shots) and window != (None, None):
+        flag = "--shots" if flags.shots else "--every"
+        raise UsageError(f"{flag} cuts whole clips", "leave --start and --end out")
+    if flags.shots and find_spec("scenedetect") is None:
+        raise UsageError("--shots needs PySceneDetect, which is not installed", "pip install 'pllava[shots]'")
 
 
 def _output(flags: BatchFlags) -> Path | None:

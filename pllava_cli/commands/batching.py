@@ -12,8 +12,10 @@ from contextlib import ExitStack, closing
 from dataclasses import dataclass, replace
 from functools import partial
 
+from pllava_cli import processors
 from pllava_cli.batch import discovery, estimate
-from pllava_cli.batch.decoding import Cutter
+from pllava_cli.batch.cuts import Cuts
+from pllava_cli.batch.cutting import AtShots, ByLength, Cutter
 from pllava_cli.batch.foresight import Foreseen
 from pllava_cli.batch.journal import Journal, StdoutJournal
 from pllava_cli.batch.output import Output
@@ -42,13 +44,14 @@ def run(terminal: Terminal, request: Request) -> int:
     warnings: Warnings = deque()
     flagged: Collection[bytes] = frozenset()
     with ExitStack() as stack:
-        works: Iterable[Work] = _works(stack, request, warnings)
+        works: Iterable[Work] = _works(request, warnings)
         fitted = running.fit(terminal, request.settings)
         journal = _journal(terminal, request)
         stack.callback(journal.close)
         if journal.cut_bytes:
             terminal.warn(f"the last line of {request.output} was torn by a kill, and is cut away")
         place = places.find(stack, terminal, request, fitted)
+        works = _cut(stack, request, works)
         is_known = bool(journal.counts.done or journal.counts.failed)
         if is_known or request.sidecars is not None or request.dry_run:
             works = listed = _listed(terminal, works)
@@ -70,7 +73,7 @@ def run(terminal: Terminal, request: Request) -> int:
         return _Batch(terminal, request, runner, planner, output, warnings).work_off(works)
 
 
-def _works(stack: ExitStack, request: Request, warnings: Warnings) -> Iterator[Work]:
+def _works(request: Request, warnings: Warnings) -> Iterator[Work]:
     """Find the clips, the first of them at once."""
     sources = request.sources
     works = discovery.find(
@@ -82,9 +85,19 @@ def _works(stack: ExitStack, request: Request, warnings: Warnings) -> Iterator[W
     )
     if sources.shard is not None:
         works = shard(works, sources.shard.index, sources.shard.count)
-    works = map(partial(_asked, sources), works)
+    return map(partial(_asked, sources), works)
+
+
+def _cut(stack: ExitStack, request: Request, works: Iterable[Work]) -> Iterable[Work]:
+    """Begin to cut the clips into segments, if that is asked for; the journal is this run's by now."""
+    sources, timeout_s = request.sources, request.settings.decode_timeout_s
     if sources.every_s is not None:
-        works = stack.enter_context(Cutter(works, sources.every_s, request.settings.decode_timeout_s))
+        return stack.enter_context(Cutter(works, ByLength(sources.every_s, timeout_s)))
+    if sources.shots:
+        decoders = request.decoders(processors.usable())
+        kept = Cuts.beside(request.output, is_read_only=request.dry_run)
+        stack.callback(kept.close)
+        return stack.enter_context(Cutter(works, AtShots(timeout_s, kept), decoders=decoders))
     return works
 
 

@@ -35,6 +35,7 @@ PACKAGES = {
     "bitsandbytes": "bitsandbytes",
     "opencv": "opencv-python",
     "av": "av",
+    "scenedetect": "scenedetect",
 }
 """What we call a library, and the package that brings it."""
 

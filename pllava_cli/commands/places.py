@@ -14,7 +14,7 @@ from typing import Any, Protocol
 from pllava_cli import processors
 from pllava_cli.batch.pipeline import Runner
 from pllava_cli.commands import running
-from pllava_cli.commands.request import MOST_DECODERS, Request
+from pllava_cli.commands.request import Request
 from pllava_cli.crew import process
 from pllava_cli.crew.address import Address
 from pllava_cli.crew.assignment import Assignment, Opening, Surroundings, Within
@@ -110,7 +110,7 @@ class Here:
         """Load the checkpoint."""
         loaded = running.load_fitted(self.terminal, self.fitted, self.request.sources.window)
         recording = running.recording_of(loaded.settings, loaded.captioner)
-        decoders = self.request.workers or min(processors.usable(), MOST_DECODERS)
+        decoders = self.request.decoders(processors.usable())
         pipeline = _assignment(self.request, self.fitted, recording, decoders).pipeline(loaded.captioner)
         self.terminal.detail(f"{pipeline.batch_size} clips at once, {decoders} decoders")
         return recording, pipeline
@@ -134,7 +134,7 @@ class OnDevices:
         """Start the processes."""
         recording = self._foreseen
         each = max(1, processors.usable() // len(self.devices))
-        decoders = self.request.workers or min(each, MOST_DECODERS)
+        decoders = self.request.decoders(each)
         assignment = _assignment(self.request, self.fitted, recording, decoders)
 
         def hire(number: int, report: Callable[[Event], None]) -> Member:
@@ -169,7 +169,7 @@ class OnCluster:
     def open(self) -> tuple[Recording, Runner]:
         """Start the actors."""
         recording, cluster, share = self._foreseen, self._cluster, self._share
-        decoders = self.request.workers or min(share.processors, MOST_DECODERS)
+        decoders = self.request.decoders(share.processors)
         assignment = _assignment(self.request, self.fitted, recording, decoders)
         checkpoint = _checkpoint(self.fitted, recording, self._settings(share).device)
         opening = Opening(checkpoint, assignment, 1 if share.gpus else share.on_one_node)

@@ -29,6 +29,8 @@ class Sources:
     """Start and end of each clip, seconds; rows that have their own keep to them."""
     every_s: float | None
     """Length of the segments that clips are cut into."""
+    shots: bool
+    """Whether clips are cut at their shots."""
     shard: Shard | None
 
 
@@ -52,3 +54,7 @@ class Request:
     batch_size: int | None
     """None: as many as fit."""
     staffing: Staffing
+
+    def decoders(self, processors: int) -> int:
+        """How many decoders there are where so many processors may be used."""
+        return self.workers or min(processors, MOST_DECODERS)

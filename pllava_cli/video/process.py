@@ -37,6 +37,10 @@ BOOT = (
     "from pllava_cli.video.worker import main; main()"
 )
 """The worker imports exactly what this process would, wherever the package was found."""
+SETUP_HINTS = {
+    "OpenCV": "install opencv-python again, or opencv-python-headless on a machine without a display",
+    "PySceneDetect": "pip install 'pllava[shots]'",
+}
 DAMAGED_HINT = "the file may be damaged; convert it: ffmpeg -i CLIP converted.mp4"
 
 Transform = Callable[[NDArray[np.uint8]], NDArray[np.uint8]]
@@ -106,26 +110,37 @@ class DecodeWorker:
             WorkerDiedError: The process ended meanwhile.
             WorkerSilentError: Nothing was heard for `timeout_s`.
         """
-        if not self._ready:
-            started = self._hear(max(START_TIMEOUT_S, timeout_s))
-            if "error" in started:
-                raise _error(started["error"], shown_name(clip))
-            self._ready = True
-        request = {"clip": str(clip), "selection": vars(selection), "folder": self._frames_folder()}
+        request = {"task": "frames", "selection": vars(selection), "folder": self._frames_folder()}
         if transform is not None:
             request["transform"] = base64.b64encode(pickle.dumps(transform)).decode()
-        self._say(request)
-        answer = self._hear(timeout_s)
-        while "progress" in answer:
-            answer = self._hear(timeout_s)
-        if "error" in answer:
-            raise _error(answer["error"], shown_name(clip))
+        answer = self._ask(clip, request, timeout_s)
         with Path(answer["frames"]).open("r+b") as file:
             frames = map_frames(file.fileno(), answer["shape"])
         self._say({"mapped": True})
         report = answer["report"]
         report["warnings"] = tuple(report["warnings"])
         return frames, DecodeReport(**report)
+
+    def shots(self, clip: Path, timeout_s: float) -> list[tuple[float, float]]:
+        """Have the worker find the shots of a clip; raises as `decode`, and if it lacks PySceneDetect."""
+        found = self._ask(clip, {"task": "shots"}, timeout_s)["shots"]
+        return [(start_s, end_s) for start_s, end_s in found]
+
+    def _ask(self, clip: Path, request: dict[str, Any], timeout_s: float) -> dict[str, Any]:
+        """Return the answer to a request, once it is no longer one of progress."""
+        starts_s = max(START_TIMEOUT_S, timeout_s)
+        if not self._ready:
+            started = self._hear(starts_s)
+            if "error" in started:
+                raise _error(started["error"], shown_name(clip))
+            self._ready = True
+        self._say({"clip": str(clip), **request})
+        answer = self._hear(starts_s if request["task"] == "shots" else timeout_s)
+        while "progress" in answer:
+            answer = self._hear(timeout_s)
+        if "error" in answer:
+            raise _error(answer["error"], shown_name(clip))
+        return answer
 
     def _say(self, message: dict[str, Any]) -> None:
         assert self._process.stdin is not None
@@ -181,7 +196,6 @@ def _error(error: dict[str, str], name: str) -> Exception:
         return ClipError(f"{name}: decoding it takes more than {limit} of memory", DAMAGED_HINT)
     if kind == "setup":
         return PllavaError(
-            f"OpenCV cannot be loaded: {error['text']}",
-            "install opencv-python again, or opencv-python-headless on a machine without a display",
+            f"{error['library']} cannot be loaded: {error['text']}", SETUP_HINTS[error["library"]]
         )
     return RuntimeError(f"the decode worker failed on {name}:\n{error['text']}")

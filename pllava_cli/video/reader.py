@@ -9,6 +9,9 @@ import math
 import operator
 import os
 import threading
+from collections.abc import Callable
+from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,6 +31,8 @@ from pllava_cli.video.sampling import Selection
 
 DEFAULT_TIMEOUT_S = 60.0
 """Seconds without progress after which a decoder counts as hung."""
+
+Answer = TypeVar("Answer")
 
 
 class Decoder:
@@ -56,12 +61,37 @@ class Decoder:
         With a `transform`, what it makes of the frames in the worker is returned in their place.
         """
         selection = _checked(n, start, end)
+        frames, report = self._ask(
+            path, timeout_s, lambda worker, clip: worker.decode(clip, selection, timeout_s, transform)
+        )
+        return frames, report.timestamps_s, report
+
+    def shots(
+        self, path: str | os.PathLike[str], *, timeout_s: float = DEFAULT_TIMEOUT_S
+    ) -> list[tuple[float, float]]:
+        """Find where a clip cuts from one shot to the next; every picture of it is decoded for that.
+
+        Returns:
+            Start and end of each shot, in seconds from the clip's first picture; the whole clip where it
+            is one shot, or nothing where how long that is is not known.
+
+        Raises:
+            UsageError: There is no such file.
+            ClipError: The file is no video that can be decoded, or has no usable times.
+            PllavaError: PySceneDetect, the extra `shots`, is not installed.
+        """
+        return self._ask(path, timeout_s, lambda worker, clip: worker.shots(clip, timeout_s))
+
+    def _ask(
+        self, path: str | os.PathLike[str], timeout_s: float, ask: Callable[[DecodeWorker, Path], Answer]
+    ) -> Answer:
+        """Ask the worker, and turn its end or silence into errors of the clip."""
         if not timeout_s > 0:
             raise UsageError(f"a decoder cannot be given {timeout_s} s", "give a timeout above 0")
         clip = check_file(path)
         with self._lock:
             try:
-                frames, report = self._running().decode(clip, selection, timeout_s, transform)
+                return ask(self._running(), clip)
             except WorkerDiedError as cause:
                 self._discard()
                 raise ClipError(f"{shown_name(clip)}: the decoder crashed ({cause})", DAMAGED_HINT) from None
@@ -76,7 +106,6 @@ class Decoder:
                 # Interrupted in the middle of a conversation: its rest must not answer the next question.
                 self._discard()
                 raise
-        return frames, report.timestamps_s, report
 
     def start(self) -> None:
         """Start the worker, if it does not run, without waiting for it to be ready."""

@@ -114,7 +114,7 @@ def make_report(
     return DecodeReport(
         indices=choice.indices,
         timestamps_s=[float(timeline.times_s[index]) for index in choice.shown],
-        duration_s=_duration_s(header, timeline),
+        duration_s=whole_duration_s(header, timeline),
         fps=fps,
         width_px=header.width_px,
         height_px=header.height_px,
@@ -127,8 +127,8 @@ def make_report(
     )
 
 
-def _duration_s(header: ClipHeader, timeline: Timeline) -> float:
-    """To the end of the last picture, which is shown for as long as pictures usually are."""
+def whole_duration_s(header: ClipHeader, timeline: Timeline) -> float:
+    """Seconds to the end of the last picture, which is shown for as long as pictures usually are."""
     fps, constant = timeline.rate(header.fps)
     last_s = 1 / fps if fps > 0 else 0.0
     if not constant:
@@ -161,4 +161,6 @@ def _falls_short(header: ClipHeader, timeline: Timeline) -> bool:
         return False
     if header.lists_pictures:
         return timeline.count < promised - 1
-    return header.fps > 0 and _duration_s(header, timeline) < MIN_SHARE_OF_DURATION * promised / header.fps
+    return (
+        header.fps > 0 and whole_duration_s(header, timeline) < MIN_SHARE_OF_DURATION * promised / header.fps
+    )

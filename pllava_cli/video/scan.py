@@ -7,7 +7,7 @@ fetches them.
 """
 
 from array import array
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -105,6 +105,17 @@ def scan(
     raise NothingDecodedError
 
 
+def passed(pictures: Pictures) -> Iterator[None]:
+    """Step from picture to picture, to the clip's end."""
+    failed = 0
+    while failed < FAILED_GRABS_AT_END:
+        if pictures.grab():
+            failed = 0
+            yield
+        else:
+            failed += 1
+
+
 def shown_times(raw_s: NDArray[np.float64], fps: float, complete: bool) -> Timeline:
     """Take times from the first picture's; count them where the container's do not increase.
 
@@ -137,13 +148,8 @@ class _Walk:
 
     def run(self, frames: Frames | None, allocate: Allocate) -> tuple[Frames | None, bool]:
         """Return the frames (None: none was met) and whether the end of the clip was reached."""
-        failed = 0
         increasing = True
-        while failed < FAILED_GRABS_AT_END:
-            if not self.pictures.grab():
-                failed += 1
-                continue
-            failed = 0
+        for _ in passed(self.pictures):
             time_s = self.pictures.time_s()
             increasing = increasing and (not self.times or time_s > self.times[-1])
             frames = self._take(len(self.times), frames, allocate)

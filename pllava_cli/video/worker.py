@@ -55,38 +55,24 @@ class Worker:
         try:
             import cv2  # noqa: F401
         except ImportError as error:
-            self._say(error={"kind": "setup", "text": str(error)})
+            self._say(error={"kind": "setup", "library": "OpenCV", "text": str(error)})
             return
-        from pllava_cli.video.decode import ClipReader
+        import pllava_cli.video.decode  # noqa: F401 - before somebody waits for it
 
         self._say(ready=os.getpid())
         while True:
-            request = self._requests.get()
-            frames = FrameFile(request["folder"])
-            reader = ClipReader(
-                Path(request["clip"]),
-                Selection(**request["selection"]),
-                self._log,
-                frames.allocate,
-                self._progress,
-            )
-            self._answer(reader, frames, request.get("transform"))
+            self._answer(self._requests.get())
 
     def confess(self) -> None:
         """Hand the exception under way to the other side: it is a bug of ours."""
         self._say(error={"kind": "bug", "text": traceback.format_exc()})
 
-    def _answer(self, reader: Any, frames: FrameFile, transform: str | None) -> None:
+    def _answer(self, request: dict[str, Any]) -> None:
         try:
-            pictures, report = reader.read()
-            if transform is not None:
-                made = pickle.loads(base64.b64decode(transform))(pictures)
-                pictures = frames.allocate(made.shape)
-                pictures[:] = made
-                del made
-            self._say(frames=frames.path, shape=pictures.shape, report=dataclasses.asdict(report))
-            del pictures
-            self._requests.get()  # the other side has mapped the frames
+            if request["task"] == "shots":
+                self._find_shots(request)
+            else:
+                self._take_frames(request)
         except PllavaError as error:
             self._say(error={"kind": "clip", "message": error.message, "hint": error.hint})
         except MemoryError:
@@ -95,9 +81,37 @@ class Worker:
             self.confess()
         else:
             return
+        gc.collect()  # the errors' frames refer to each other, and to pictures
+
+    def _take_frames(self, request: dict[str, Any]) -> None:
+        from pllava_cli.video.decode import ClipReader
+
+        frames = FrameFile(request["folder"])
+        try:
+            selection = Selection(**request["selection"])
+            reader = ClipReader(Path(request["clip"]), selection, self._log, frames.allocate, self._progress)
+            pictures, report = reader.read()
+            if "transform" in request:
+                made = pickle.loads(base64.b64decode(request["transform"]))(pictures)
+                pictures = frames.allocate(made.shape)
+                pictures[:] = made
+                del made
+            self._say(frames=frames.path, shape=pictures.shape, report=dataclasses.asdict(report))
+            del pictures
+            self._requests.get()  # the other side has mapped the frames
         finally:
             frames.release()
-        gc.collect()  # the errors' frames refer to each other, and to pictures
+
+    def _find_shots(self, request: dict[str, Any]) -> None:
+        try:
+            from pllava_cli.video.shots import ShotFinder
+        except MemoryError:
+            raise
+        except Exception as error:  # not ours: whatever an installation in pieces may raise
+            self._say(error={"kind": "setup", "library": "PySceneDetect", "text": str(error)})
+            return
+        self._say(progress=True)  # to import it may have taken longer than a clip is given
+        self._say(shots=ShotFinder(Path(request["clip"]), self._log, self._progress).read())
 
     def _progress(self) -> None:
         now = time.monotonic()

@@ -1,11 +1,12 @@
-"""`--every`: lengths of time, and where a clip is cut."""
+"""`--every` and `--shots`: lengths of time, and where a clip is cut."""
 
 from itertools import pairwise
 
 import pytest
 
-from pllava_cli.batch.segments import every, parse_length
+from pllava_cli.batch.segments import every, parse_length, shots
 from pllava_cli.errors import ClipError, UsageError
+from pllava_cli.records import Segment
 
 
 @pytest.mark.parametrize(
@@ -71,3 +72,10 @@ def test_segments_cover_the_clip_and_are_about_as_long_as_asked(length_s: float)
 def test_clips_that_cannot_be_cut(duration_s: float | None) -> None:
     with pytest.raises(ClipError):
         every(duration_s, 1.0)
+
+
+def test_shots_are_numbered() -> None:
+    assert shots([(0, 1.5), (1.6, 4)]) == [Segment(0, 0, 1.5), Segment(1, 1.6, 4)]
+    assert shots([]) == [Segment()]
+    with pytest.raises(ClipError, match="more than 100000 shots"):
+        shots([(0, 1)] * 100_001)
