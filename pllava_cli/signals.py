@@ -1,7 +1,8 @@
 """SIGINT and SIGTERM in a run's own hands for a while, and given back as they were."""
 
 import signal
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from types import FrameType
 from typing import Any, Self
 
@@ -37,3 +38,19 @@ class Signals:
         """Let those who had the signals have them again."""
         for number, handler in self.before.items():
             signal.signal(number, handler)
+
+
+@contextmanager
+def interrupts_held_back() -> Iterator[None]:
+    """Let Ctrl-C wait until the end of the block, and for good in processes that are started within it.
+
+    A process that is only starting would answer it with a traceback. On Windows nothing is held back.
+    """
+    if not hasattr(signal, "pthread_sigmask"):
+        yield
+        return
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)

@@ -89,7 +89,7 @@ OURS = {
         "video",
     },
     "processors": set[str](),
-    "shapes": {"errors", "multiple_choice", "prompts", "shapes"},
+    "shapes": {"errors", "multiple_choice", "prompts", "shapes", "signals"},
     "multiple_choice": set[str](),
     "answers": set[str](),
     "prompts": {"errors"},

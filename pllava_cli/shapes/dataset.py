@@ -28,6 +28,7 @@ from pllava_cli import __version__
 from pllava_cli.errors import PllavaError, UsageError
 from pllava_cli.shapes.render import write_clip
 from pllava_cli.shapes.samples import SCENES, Lines, Recipe, lines, sample
+from pllava_cli.signals import interrupts_held_back
 
 RECIPE = "dataset.json"
 UNFINISHED = ".unfinished"
@@ -170,7 +171,8 @@ def _made(folder: Path, recipe: Recipe, jobs: int) -> Generator[Lines, None, Non
     try:
         pending: deque[Future[list[Lines]]] = deque()
         for first in range(1, recipe.count + 1, CHUNK):
-            pending.append(pool.submit(_make_clips, folder, recipe, first))
+            with interrupts_held_back():  # with the first clips the pool starts its processes
+                pending.append(pool.submit(_make_clips, folder, recipe, first))
             if len(pending) > 2 * jobs:
                 yield from pending.popleft().result()
         while pending:
