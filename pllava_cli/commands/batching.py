@@ -171,9 +171,8 @@ def _planned(terminal: Terminal, request: Request, planner: Planner, works: list
     terminal.pause()
     stale = planner.planned.stale
     if stale and not request.redo and not request.redo_flagged and not request.dry_run:
-        clips = "1 clip" if stale == 1 else f"{stale} clips"
         raise UsageError(
-            f"{request.output} holds records of {clips} made with other settings",
+            f"{request.output} holds records of {summary.clips(stale)} made with other settings",
             "--redo makes them again, --redo-flagged only what `pllava check` flags; to keep them, go back to"
             " those settings or name another file with -o",
         )

@@ -72,22 +72,29 @@ def find(stack: ExitStack, terminal: Terminal, request: Request, fitted: Setting
 
 
 def _gpus() -> tuple[str, ...]:
-    from pllava_cli.model.device import devices
+    """All GPUs of this machine, by the names that `--devices` takes.
 
-    gpus = [info for info in devices() if info.kind == "cuda"]
+    Raises:
+        DeviceError: There is none.
+    """
+    gpus = _gpus_there()
     if not gpus:
         raise DeviceError("--devices all: there is no CUDA device that torch can use", "see `pllava doctor`")
-    return tuple(f"cuda:{index}" for index in range(len(gpus)))
+    return gpus
+
+
+def _gpus_there() -> tuple[str, ...]:
+    from pllava_cli.model.device import devices
+
+    return tuple(f"cuda:{index}" for index in range(sum(info.kind == "cuda" for info in devices())))
 
 
 def _foresee_on(names: tuple[str, ...], settings: Settings) -> Recording:
     """See that all devices are there, and say what the first one makes of the checkpoint."""
-    from pllava_cli.model.device import devices
-
-    there = [f"cuda:{index}" for index in range(len(devices()) - 1)] + ["cpu"]
-    gone = next((name for name in names if name not in there), None)
+    gpus = _gpus_there()
+    gone = next((name for name in names if name not in (*gpus, "cpu")), None)
     if gone is not None:
-        found = f"{len(there) - 1} CUDA device(s)" if len(there) > 1 else "no CUDA device"
+        found = f"{len(gpus)} CUDA device(s)" if gpus else "no CUDA device"
         raise DeviceError(
             f"--devices {gone}: this machine has {found} that torch can use", "see `pllava doctor`"
         )

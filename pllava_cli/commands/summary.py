@@ -81,12 +81,12 @@ def flagged(terminal: Terminal, request: Request, planned: Planned) -> None:
     """Say how many clips are made again because they are flagged, and which are not."""
     if not request.redo_flagged:
         return
-    terminal.note(f"{_clips(planned.flagged)} flagged: to be made again")
+    terminal.note(f"{clips(planned.flagged)} flagged: to be made again")
     if planned.stale:
-        terminal.note(f"{_clips(planned.stale)} made with other settings: kept")
+        terminal.note(f"{clips(planned.stale)} made with other settings: kept")
     if planned.same:
         terminal.warn(
-            f"{_clips(planned.same)} flagged, but made with these very settings, which give the same text"
+            f"{clips(planned.same)} flagged, but made with these very settings, which give the same text"
             f" again: kept; {SAME_CURE}"
         )
     if planned.flagged and request.sidecars is not None and request.sidecars.existing == "skip":
@@ -141,7 +141,8 @@ def _fate(request: Request, planned: Planned) -> str:
     return "; among those to do" if request.redo else "; --redo would make them again"
 
 
-def _clips(count: int) -> str:
+def clips(count: int) -> str:
+    """So many clips, in words."""
     return "1 clip" if count == 1 else f"{count} clips"
 
 

@@ -6,6 +6,7 @@ talk about eight pictures, linear heads on one of its layers also learn to read 
 what has happened so far to what it shows; they are dropped afterwards.
 """
 
+import itertools
 import math
 from collections.abc import Iterator
 from functools import partial
@@ -48,7 +49,7 @@ and answers say: late enough for the layers before to find it, early enough for 
 LOOKS_LAYER = 4
 """The layer one head of whose attention is led from a reply to the option that says what the answer says."""
 HEADS_WEIGHT = 0.5
-BOARDS_OF = 4
+STILLS_EVERY = 4
 """Of so many batches one is of stills."""
 
 
@@ -69,10 +70,8 @@ class Looking(IterableDataset[dict[str, Tensor]]):
         self._read = Reader(self._tokenizer)
         self._image, pad = (id_of(self._tokenizer, token) for token in (IMAGE, PAD))
         rng = Random(f"look {self.seed}")
-        batch = 0
-        while True:
-            is_board = batch % BOARDS_OF > 0
-            batch += 1
+        for batch in itertools.count():
+            is_board = batch % STILLS_EVERY > 0
             numbers = [rng.randrange(self.count) for _ in range(self.boards if is_board else self.stills)]
             yield self._boards(numbers, rng, pad) if is_board else self._stills(numbers, rng, pad)
 
