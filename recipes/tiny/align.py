@@ -29,7 +29,7 @@ from pllava_cli.shapes.casting import cast
 from pllava_cli.shapes.scene import COLOURS
 from recipes.tiny.conversation import Row, collate, encode
 from recipes.tiny.fit import MATRIX_RATE, fit
-from recipes.tiny.happened import COUNTED, FLAGS, MEASURED, NUMBERS, happened
+from recipes.tiny.happened import COUNTED, DOINGS, FLAGS, MEASURED, NUMBERS, happened
 from recipes.tiny.language import answer_loss
 from recipes.tiny.options import Reader
 from recipes.tiny.seen import moments, seen, tower_weights
@@ -94,8 +94,10 @@ class Looking(IterableDataset[dict[str, Tensor]]):
             **collate(rows, pad),
             **self._read.tensors(rows),
             "seen": torch.tensor([(number, moment) for number in numbers for moment in range(FRAMES)]),
-            "colour": torch.from_numpy(np.stack([each.colour for each in truths])),
-            "numbers": torch.from_numpy(np.stack([each.numbers for each in truths])),
+            **{
+                name: torch.from_numpy(np.stack([getattr(each, name) for each in truths]))
+                for name in ("colour", "numbers", "doings", "gone")
+            },
         }
 
     def _row(self, turns: list[tuple[str, str]], rng: Random, pictures: int) -> Row:
@@ -135,7 +137,8 @@ class Aligning(nn.Module):
         self.model, self._patches, self._leads = model, patches, leads
         width = model.config.text_config.hidden_size
         vocabulary = model.config.text_config.vocab_size
-        sizes = {"colour": len(COLOURS), "numbers": NUMBERS, "words": vocabulary, "letter": vocabulary}
+        sizes = {"colour": len(COLOURS), "numbers": NUMBERS, "gone": 1 + len(COLOURS)}
+        sizes |= {"doing": len(DOINGS), "before": len(DOINGS), "words": vocabulary, "letter": vocabulary}
         self.heads = nn.ModuleDict({name: nn.Linear(width, size) for name, size in sizes.items()})
         self._hidden: dict[int, Tensor] = {}
         for layer in (HAPPENED_LAYER, WORDS_LAYER):
@@ -173,18 +176,29 @@ class Aligning(nn.Module):
         is_visual = batch["input_ids"] == self.model.config.image_token_id
         colour, numbers = batch["colour"].flatten(), batch["numbers"].flatten(0, -2)
         there = colour >= 0
-        cells = self._hidden[HAPPENED_LAYER][is_visual][there]
+        all_cells = self._hidden[HAPPENED_LAYER][is_visual]
+        cells = all_cells[there]
         said, wanted = self.heads["numbers"](cells), numbers[there]
         measured = functional.smooth_l1_loss(said[:, MEASURED], wanted[:, MEASURED], beta=0.1)
         counted = functional.mse_loss(said[:, COUNTED], wanted[:, COUNTED])
         flags = functional.binary_cross_entropy_with_logits(said[:, FLAGS], wanted[:, FLAGS])
         first = functional.cross_entropy(self.heads["colour"](cells), colour[there])
+        doing, before = (
+            functional.cross_entropy(self.heads[name](cells), batch["doings"].flatten(0, -2)[there, which])
+            for which, name in enumerate(("doing", "before"))
+        )
+        gone = functional.cross_entropy(
+            self.heads["gone"](all_cells[~there]), batch["gone"].flatten()[~there]
+        )
         way = (said - wanted)[:, :2].abs().mean() / 3
         return {
-            "happened": 3 * measured + counted + 3 * flags + 0.3 * first,
+            "happened": 3 * measured + counted + 3 * flags + 0.3 * first + doing + before + 3 * gone,
             "way": way,
-            "gone": counted,
+            "counted": counted,
             "flags": flags,
+            "doing": doing,
+            "before": before,
+            "gone": gone,
         }
 
     def _options(self, batch: dict[str, Tensor], hidden: Tensor) -> dict[str, Tensor]:

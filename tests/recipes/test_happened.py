@@ -5,15 +5,19 @@ import pytest
 
 from pllava_cli.shapes.casting import SAMPLED
 from pllava_cli.shapes.scene import COLOURS, STILL, Action, Scene, Thing
-from recipes.tiny.happened import COLUMNS, COUNTED, FLAGS, MEASURED, ROWS, happened
+from recipes.tiny.happened import COLUMNS, COUNTED, DOINGS, FLAGS, MEASURED, ROWS, Happened, happened
 
-WAY_X, WAY_Y, GROWN, START_X, START_Y = range(MEASURED.stop)
-GONE = COUNTED
+WAY_X, WAY_Y, GROWN, START_X, START_Y, SINCE = range(MEASURED.stop)
+WENT = COUNTED
 APPEARED, RECOLOURED, TURNED, SWAPPED, COLLIDED, BACKGROUND = range(FLAGS.start, FLAGS.stop)
 
 
 def thing(*actions: Action, x: float = 0.375, y: float = 0.375) -> Thing:
     return Thing("red", "square", "small", x, y, 0.09, 0.0, actions or (STILL,))
+
+
+def alone(one: Thing) -> Happened:
+    return happened(Scene((one,), "black"), SAMPLED)
 
 
 def of(one: Thing, **rest: object) -> np.ndarray:
@@ -60,7 +64,7 @@ def test_what_happened_is_told_from_then_on(action: Action, number: int, seen: l
 
 def test_times_gone_are_counted_where_it_is_back() -> None:
     told = happened(Scene((thing(Action("blink", gone=(SAMPLED[2], SAMPLED[5]))),), "black"), SAMPLED)
-    assert told.numbers[:, 1, 1, GONE].tolist() == [0, 0, 0, 1, 1, 0, 2, 2]  # 0 where it is not
+    assert told.numbers[:, 1, 1, WENT].tolist() == [0, 0, 0, 1, 1, 0, 2, 2]  # 0 where it is not
 
 
 def test_growth_is_told_by_its_logarithm() -> None:
@@ -88,3 +92,49 @@ def test_the_nearest_of_two_things_is_the_cells() -> None:
         COLOURS.index("blue"),
         COLOURS.index("blue"),
     ]
+
+
+@pytest.mark.parametrize(
+    ("action", "first"),
+    [
+        (Action("move", 0.0, 1.0, "right", 0.4), 1),
+        (Action("grow", 0.25, 1.0, factor=2.0), 3),
+        (Action("spin", turn=6.0), 0),
+        (Action("blink", gone=(SAMPLED[2],)), 3),
+        (Action("appear", 0.5), 4),
+        (Action("recolour", 0.5, 0.52, colour="blue"), 4),
+        (Action("swap", partner=0, to=(0.45, 0.45)), 5),
+    ],
+)
+def test_what_a_thing_does_is_told_from_when_it_can_be_seen(action: Action, first: int) -> None:
+    doing = thing(action)
+    told = alone(doing)
+    states = [(doing.at(time), moment) for moment, time in enumerate(SAMPLED) if doing.at(time).visible]
+    cells = [(moment, int(state.y * ROWS), int(state.x * COLUMNS)) for state, moment in states]
+    kinds = [DOINGS[told.doings[cell][0]] for cell in cells]
+    assert kinds == [action.kind if moment >= first else "" for _, moment in states]
+    assert [told.numbers[cell][SINCE] for cell in cells] == [
+        pytest.approx(SAMPLED[first] if moment >= first else 0) for _, moment in states
+    ]
+
+
+def test_of_two_actions_in_turn_both_are_told() -> None:
+    one, other = Action("grow", 0.05, 0.45, factor=2.0), Action("recolour", 0.7, 0.72, colour="blue")
+    told = alone(thing(one, other)).doings[:, 1, 1]
+    assert [tuple(DOINGS[kind] for kind in kinds) for kinds in told[[0, 1, 4, 6]]] == [
+        ("", ""),
+        ("grow", ""),
+        ("grow", ""),
+        ("recolour", "grow"),
+    ]
+
+
+def test_where_a_thing_is_gone_its_colour_is_told() -> None:
+    told = alone(thing(Action("disappear", 0.0, 0.5)))
+    red = 1 + COLOURS.index("red")
+    assert told.gone[:, 1, 1].tolist() == [-1, -1, -1, -1, red, red, red, red]
+    assert not told.gone[:, 3, 3].any()
+
+
+def test_what_is_yet_to_appear_is_not_gone() -> None:
+    assert alone(thing(Action("appear", 0.5))).gone[:, 1, 1].tolist() == [0, 0, 0, 0, -1, -1, -1, -1]
