@@ -248,7 +248,7 @@ def train_alignment(tokenizer: Tokenizer, out: Path, *, first: int, count: int, 
         model.model.multi_modal_projector, described, words["model.embed_tokens.weight"], tokenizer
     )
     looking = Looking(tokenizer.to_str(), first, count)
-    _fit(Aligning(model, seen(out)), looking, out / "align.jsonl", steps, MATRIX_RATE)
+    _fit(Aligning(model, seen(out)), looking, out / "align.jsonl", steps)
     torch.save(model.state_dict(), out / "aligned.pt")
 
 
@@ -258,11 +258,11 @@ def train_choosing(tokenizer: Tokenizer, out: Path, *, first: int, count: int, s
     model = image_model(tokenizer)
     model.load_state_dict(torch.load(out / "aligned.pt"))
     looking = Looking(tokenizer.to_str(), first, count, seed=1)
-    _fit(Aligning(model, seen(out), leads=True), looking, out / "choose.jsonl", steps, MATRIX_RATE / 2)
+    _fit(Aligning(model, seen(out), leads=True), looking, out / "choose.jsonl", steps)
     torch.save(model.state_dict(), out / "image.pt")
 
 
-def _fit(aligning: Aligning, looking: Looking, log: Path, steps: int, matrix_rate: float) -> None:
+def _fit(aligning: Aligning, looking: Looking, log: Path, steps: int) -> None:
     model = aligning.model.model
     model.vision_tower.requires_grad_(False)
     loader: DataLoader[Any] = DataLoader(looking, batch_size=None, num_workers=1)
@@ -272,9 +272,8 @@ def _fit(aligning: Aligning, looking: Looking, log: Path, steps: int, matrix_rat
         loader,
         aligning,
         steps=steps,
-        learning_rate=matrix_rate / 3,
+        learning_rate=MATRIX_RATE / 3,
         log=log,
         matrices=matrices,
-        matrix_rate=matrix_rate,
         heads=list(aligning.heads.parameters()),
     )

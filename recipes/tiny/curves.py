@@ -12,6 +12,7 @@ LOSSES = {
     "b1: language": ("language.jsonl", "loss"),
     "b2: alignment, stills": ("align.jsonl", "loss_stills"),
     "b2: alignment, eight pictures": ("align.jsonl", "loss_boards"),
+    "b3: attention led, eight pictures": ("choose.jsonl", "loss_boards"),
     "c: videos": ("adapter/log.jsonl", "loss"),
     "c: videos, validation": ("adapter/log.jsonl", "eval_loss"),
 }

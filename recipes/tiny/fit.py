@@ -34,7 +34,6 @@ def fit(
     warmup: int = 100,
     weight_decay: float = 0.02,
     matrices: Sequence[nn.Parameter] = (),
-    matrix_rate: float = MATRIX_RATE,
     heads: Sequence[nn.Parameter] = (),
 ) -> None:
     """Train all parameters of `model` that want a gradient, and write a line of figures every 25 steps.
@@ -43,7 +42,7 @@ def fit(
     `HEADS_RATE`.
     """
     weights = [parameter for parameter in model.parameters() if parameter.requires_grad]
-    optimizers = _optimizers(weights, matrices, heads, learning_rate, matrix_rate, weight_decay)
+    optimizers = _optimizers(weights, matrices, heads, learning_rate, weight_decay)
     schedules = [
         torch.optim.lr_scheduler.LambdaLR(each, lambda now: _cosine(now, warmup, steps))
         for each in optimizers
@@ -77,7 +76,6 @@ def _optimizers(
     matrices: Sequence[nn.Parameter],
     heads: Sequence[nn.Parameter],
     rate: float,
-    matrix_rate: float,
     decay: float,
 ) -> list[torch.optim.Optimizer]:
     by_muon = {id(each) for each in matrices}
@@ -92,7 +90,7 @@ def _optimizers(
     optimizers: list[torch.optim.Optimizer] = [torch.optim.AdamW(groups, lr=rate, betas=(0.9, 0.98))]
     if matrices:
         optimizers.append(
-            torch.optim.Muon(matrices, lr=matrix_rate, weight_decay=decay, adjust_lr_fn="match_rms_adamw")
+            torch.optim.Muon(matrices, lr=MATRIX_RATE, weight_decay=decay, adjust_lr_fn="match_rms_adamw")
         )
     return optimizers
 
