@@ -18,7 +18,20 @@ from typing import Annotated
 import typer
 
 from pllava_cli import __version__
-from pllava_cli.commands import ask, batch, caption, check, doctor, merge, models, shapes, train
+from pllava_cli.commands import (
+    ask,
+    batch,
+    caption,
+    check,
+    doctor,
+    merge,
+    models,
+    pulling,
+    removing,
+    shapes,
+    train,
+    verifying,
+)
 from pllava_cli.commands.layout import Command, Group
 from pllava_cli.errors import ExitStatus, PllavaError, UsageError
 from pllava_cli.signals import Signals
@@ -67,9 +80,15 @@ def pllava(
     """
 
 
-_models = typer.Typer(cls=Group, epilog=models.EXAMPLES)
+_models = typer.Typer(
+    cls=Group,
+    epilog=models.EXAMPLES + "".join(each.EXAMPLES.lstrip() for each in (pulling, verifying, removing)),
+)
 _models.command("list", cls=Command, epilog=models.LIST_EXAMPLES)(models.list_models)
 _models.command("show", cls=Command, epilog=models.SHOW_EXAMPLES)(models.show_model)
+_models.command("pull", cls=Command, epilog=pulling.EXAMPLES)(pulling.pull_model)
+_models.command("verify", cls=Command, epilog=verifying.EXAMPLES)(verifying.verify_model)
+_models.command("rm", cls=Command, epilog=removing.EXAMPLES)(removing.remove_model)
 _models.command("merge", cls=Command, epilog=models.MERGE_EXAMPLES)(models.merge_model)
 
 _shapes = typer.Typer(cls=Group, epilog=shapes.MAKE_EXAMPLES)
@@ -80,7 +99,7 @@ app.command("ask", cls=Command, epilog=ask.EXAMPLES)(ask.ask)
 app.command("batch", cls=Command, epilog=batch.EXAMPLES)(batch.batch)
 app.command("check", cls=Command, epilog=check.EXAMPLES)(check.check)
 app.command("merge", cls=Command, epilog=merge.EXAMPLES)(merge.merge)
-app.add_typer(_models, name="models", help="List, show and merge the checkpoints.")
+app.add_typer(_models, name="models", help="List, show, fetch, check, delete and merge the checkpoints.")
 app.command("train", cls=Command, epilog=train.EXAMPLES)(train.train)
 app.add_typer(_shapes, name="shapes", help="Make clips of a small world of coloured shapes.")
 app.command("doctor", cls=Command, epilog=doctor.EXAMPLES)(doctor.doctor)

@@ -8,6 +8,7 @@ import difflib
 import os
 import tomllib
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,9 @@ from pllava_cli.errors import UsageError
 
 MAX_BYTES = 1 << 20
 """A settings or prompt file above 1 MiB is a mistake: a prompt must fit 4096 positions."""
+
+_MOST_CANDIDATES, _MOST_VALUE_LINES = 100, 50
+"""Bounds of the search for a line: it is for messages, and not worth more than a moment."""
 
 Check = Callable[[Any], Any]
 """Takes a TOML value and returns it in our type, or raises `ValueError(message)` or `(message, hint)`."""
@@ -83,18 +87,54 @@ def checked(path: Path | str, table: str, values: Any, schema: dict[str, Check])
         UsageError: If it is no table, or a key is unknown or of a wrong type.
     """
     if not isinstance(values, dict):
-        raise UsageError(f"{path}: {table} must be a table, found {values!r}", f"write it as [{table}]")
+        raise UsageError(
+            f"{place(path, table)}: {table} must be a table, found {values!r}", f"write it as [{table}]"
+        )
     found = {}
     for key, value in values.items():
         name = f"{table}.{key}" if table else key
         if key not in schema:
-            raise UsageError(f"{path}: unknown key {name}", suggestion(key, schema, "the keys are"))
+            raise UsageError(
+                f"{place(path, name)}: unknown key {name}", suggestion(key, schema, "the keys are")
+            )
         try:
             found[key] = schema[key](value)
         except ValueError as error:
             message, *hint = error.args
-            raise UsageError(f"{path}: {name}: {message}", *(hint or [f"correct {name} in {path}"])) from None
+            raise UsageError(
+                f"{place(path, name)}: {name}: {message}", *(hint or [f"correct {name} in {path}"])
+            ) from None
     return found
+
+
+def place(path: Path | str, name: str) -> str:
+    """Return where a dotted key stands, as `FILE:LINE`; the file alone where the line cannot be told.
+
+    The parser says nothing of lines. So the first line that names the key is looked for with which the
+    file, read up to there, has the key; a value may take further lines to end.
+    """
+    if not isinstance(path, Path):
+        return path
+    lines = read_text(path).split("\n")
+    word = name.rpartition(".")[2]
+    candidates = [number for number, line in enumerate(lines) if word in line]
+    for number in candidates[:_MOST_CANDIDATES]:
+        for end in range(number + 1, min(len(lines), number + _MOST_VALUE_LINES) + 1):
+            with suppress(tomllib.TOMLDecodeError, RecursionError):
+                if _holds(tomllib.loads("\n".join(lines[:end])), name):
+                    return f"{path}:{number + 1}"
+                break
+    return str(path)
+
+
+def _holds(values: Any, name: str) -> bool:
+    """Whether a table has a dotted key; a part of it may hold dots itself."""
+    if not isinstance(values, dict):
+        return False
+    inner = (
+        _holds(value, name[len(key) + 1 :]) for key, value in values.items() if name.startswith(key + ".")
+    )
+    return name in values or any(inner)
 
 
 def suggestion(name: str, known: Iterable[str], otherwise: str) -> str:

@@ -126,6 +126,8 @@ def check_checkpoint(
     """
     checkpoint = registry.find(path_or_name)
     folder = registry.locate(checkpoint, offline=offline)
+    if checkpoint.repo is not None:  # the cache names a snapshot by its commit: records say which one it was
+        checkpoint = replace(checkpoint, revision=folder.name)
     checkpoint = _with_template(checkpoint, folder)
     adapter = read_adapter_config(folder)
     base_folder = base_of(checkpoint, folder, adapter, base, offline)

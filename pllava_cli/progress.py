@@ -68,7 +68,8 @@ class LiveProgress:
         if stage != self._stage:
             self._bar.reset(self._task, description=stage)
             self._stage = stage
-        count = (f"{done}/{total}" if total else "") + (f"  {note}" if note else "")
+        counted = f"{done}/{total}" if total < MOST_COUNTED else f"{100 * done // total} %"
+        count = (counted if total else "") + (f"  {note}" if note else "")
         self._bar.update(self._task, completed=done, total=total or None, count=count)
 
     def pause(self) -> None:

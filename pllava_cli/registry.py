@@ -5,6 +5,7 @@ file is merged over it, and any local directory is a checkpoint too. Nothing her
 what is not on this machine is an error that names the command which fetches it.
 """
 
+import shlex
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import asdict, replace
@@ -97,15 +98,18 @@ def locate(checkpoint: Checkpoint, *, offline: bool) -> Path:
         return _given(checkpoint, checkpoint.path)
     assert checkpoint.repo is not None  # the schema asks for a repository or a path
     hint = "on a machine with a network, run: " if offline else "run: "
-    hint += hubcache.download_command(checkpoint.repo, checkpoint.revision, checkpoint.ignore)
+    hint += shlex.join(["pllava", "models", "pull", checkpoint.name])
     folder = hubcache.snapshot(checkpoint.repo, checkpoint.revision)
+    pulled = hubcache.pulled(checkpoint.repo, checkpoint.revision)
+    if folder is None and pulled:
+        raise IncompleteError(f"{checkpoint.name} is incomplete: its download was broken off", hint)
     if folder is None:
         size = f" ({checkpoint.size_gb:g} GB)" if checkpoint.size_gb else ""
         raise CheckpointError(f"{checkpoint.name}{size} is not on this machine", hint)
-    missing = hubcache.missing_weights(folder)
-    if missing:
-        more = f" and {len(missing) - 1} more" if len(missing) > 1 else ""
-        raise IncompleteError(f"{checkpoint.name} is incomplete: {folder} lacks {missing[0]}{more}", hint)
+    faults = hubcache.faults(folder, pulled)
+    if faults:
+        more = f", and {len(faults) - 1} more" if len(faults) > 1 else ""
+        raise IncompleteError(f"{checkpoint.name} is incomplete: {folder} {faults[0]}{more}", hint)
     return folder
 
 

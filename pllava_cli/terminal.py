@@ -161,6 +161,11 @@ class Terminal:
         if hint:
             self._message(f"{self._styled('hint:', _BOLD)} {one_line(hint)}")
 
+    def ask(self, question: str) -> None:
+        """Put a question on stderr, quiet or not; the cursor stays behind it."""
+        self.pause()
+        write_stderr(one_line(question))
+
     def pause(self) -> None:
         """Take the progress display off the screen until it is next updated."""
         if self._progress is not None:

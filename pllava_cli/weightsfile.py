@@ -180,10 +180,10 @@ def _stamp(path: Path) -> tuple[int, int] | None:
 @lru_cache(maxsize=4)
 def _read(files: tuple[tuple[Path, tuple[int, int] | None], ...]) -> tuple[dict[str, Checkpoint], Defaults]:
     merged: dict[str, dict[str, Any]] = {"defaults": {}, "presets": {}, "checkpoints": {}}
-    origins: dict[str, list[str]] = {}
+    origins: dict[str, list[Path]] = {}
     for path in (path for path, _ in files):
         for name, entry in _merge_file(merged, path).items():
-            origins.setdefault(name, []).append(str(path))
+            origins.setdefault(name, []).append(path)
             if "path" in entry:
                 # Relative to the file that says it; what comes with the tool lies in the package,
                 # which the tool's own file is in or beside.
@@ -191,10 +191,10 @@ def _read(files: tuple[tuple[Path, tuple[int, int] | None], ...]) -> tuple[dict[
                 entry["path"] = folder / cf.expand(Path(entry["path"]))
     defaults = dict(merged["defaults"])
     checkpoints = {
-        name: _checkpoint(name, entry, " and ".join(origins[name]), defaults["alpha"])
+        name: _checkpoint(name, entry, origins[name], defaults["alpha"])
         for name, entry in merged["checkpoints"].items()
     }
-    _refuse_clashes(list(checkpoints.values()))
+    _refuse_clashes(list(checkpoints.values()), origins)
     presets = {name: Preset(name, **entry) for name, entry in merged["presets"].items()}
     return checkpoints, Defaults(**defaults, presets=MappingProxyType(presets))
 
@@ -222,6 +222,7 @@ def _merge_file(merged: dict[str, dict[str, Any]], path: Path) -> dict[str, dict
                 new[key] = old.get(key, {}) | cf.checked(path, f"{where}.{key}", new[key], schema)
         if "path" in new:
             old.pop("repo", None)
+            old.pop("revision", None)
         if "repo" in new:
             old.pop("path", None)
         old.update(new)
@@ -229,11 +230,11 @@ def _merge_file(merged: dict[str, dict[str, Any]], path: Path) -> dict[str, dict
     return entries
 
 
-def _checkpoint(name: str, entry: dict[str, Any], origin: str, alpha: float) -> Checkpoint:
-    if "repo" not in entry and "path" not in entry:
-        raise UsageError(f"{origin}: checkpoints.{name} has neither repo nor path", "name one of the two")
-    if "path" in entry and "repo" in entry:
-        raise UsageError(f"{origin}: checkpoints.{name} has both repo and path", "name one of the two")
+def _checkpoint(name: str, entry: dict[str, Any], origins: list[Path], alpha: float) -> Checkpoint:
+    if ("repo" in entry) == ("path" in entry):
+        what = "both repo and path" if "repo" in entry else "neither repo nor path"
+        where = cf.place(origins[-1], f"checkpoints.{name}")
+        raise UsageError(f"{where}: checkpoints.{name} has {what}", "name one of the two")
     lora = entry.get("lora")
     if lora is not None:
         lora = Lora(lora.get("rank"), lora.get("alpha", alpha), lora.get("targets", ()))
@@ -242,14 +243,15 @@ def _checkpoint(name: str, entry: dict[str, Any], origin: str, alpha: float) -> 
         "memory_gb": MappingProxyType(entry.get("memory_gb", {})),
         "source": MappingProxyType(entry.get("source", {})),
     }
-    return Checkpoint(name=name, origin=origin, **(entry | nested))
+    return Checkpoint(name=name, origin=" and ".join(map(str, origins)), **(entry | nested))
 
 
-def _refuse_clashes(checkpoints: list[Checkpoint]) -> None:
+def _refuse_clashes(checkpoints: list[Checkpoint], origins: Mapping[str, list[Path]]) -> None:
     """Refuse a name that stands for two checkpoints."""
     owner: dict[str, str] = {}
     for checkpoint in checkpoints:
         for name in {each.lower() for each in (checkpoint.name, *checkpoint.aliases)}:
             if owner.setdefault(name, checkpoint.name) != checkpoint.name:
                 both = f"{owner[name]} and {checkpoint.name}"
-                raise UsageError(f"{checkpoint.origin}: {name} names both {both}", "rename one of them")
+                where = cf.place(origins[checkpoint.name][-1], f"checkpoints.{checkpoint.name}")
+                raise UsageError(f"{where}: {name} names both {both}", "rename one of them")

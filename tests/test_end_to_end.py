@@ -242,7 +242,7 @@ def test_unknown_model_is_told_the_near_name(run: Run, clip: Path) -> None:
 
 
 def test_model_that_is_not_on_this_machine(run: Run, clip: Path) -> None:
-    assert_refused(run("caption", clip, "--model", "pllava-7b"), 5, "pllava-7b", "hf download")
+    assert_refused(run("caption", clip, "--model", "pllava-7b"), 5, "pllava-7b", "pllava models pull")
 
 
 def test_checkpoint_with_a_missing_tensor(run: Run, checkpoint: Path, clip: Path, tmp_path: Path) -> None:

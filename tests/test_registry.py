@@ -49,6 +49,7 @@ def test_every_entry_is_complete_and_says_where_its_figures_come_from() -> None:
         if checkpoint.name == "tiny":
             continue
         assert checkpoint.repo and checkpoint.path is None and checkpoint.license and checkpoint.description
+        assert checkpoint.revision == "main"
         assert checkpoint.num_frames == 16 and checkpoint.pooling_shape == (16, 12, 12)
         assert set(checkpoint.memory_gb) == set(registry.PRECISIONS)
         said = {"license", "template", "parameters", "num_frames", "pooling_shape", "size_gb", "memory_gb"}
@@ -170,14 +171,21 @@ def test_locate_in_the_cache(hub: Path) -> None:
     (snapshot / "b.safetensors").symlink_to("gone")  # a blob that is not there, as after a broken download
     with pytest.raises(CheckpointError, match=r"incomplete: .* lacks b\.safetensors$") as caught:
         registry.locate(checkpoint, offline=False)
-    assert caught.value.hint == "run: hf download ermu2001/pllava-7b"
+    assert caught.value.hint == "run: pllava models pull pllava-7b"
+
+
+def test_shards_without_their_index_are_not_taken_for_whole(hub: Path) -> None:
+    cached(hub, "ermu2001/pllava-7b", {"config.json": "{}", "model-00001-of-00003.safetensors": ""})
+    with pytest.raises(registry.IncompleteError, match=r"lacks model\.safetensors\.index\.json$"):
+        registry.locate(registry.find("pllava-7b"), offline=False)
 
 
 @pytest.mark.parametrize("offline", [False, True])
 def test_what_is_not_here_names_the_command(hub: Path, offline: bool) -> None:
     with pytest.raises(CheckpointError, match=r"pllava-34b \(69.9 GB\) is not on this machine") as caught:
         registry.locate(registry.find("34b"), offline=offline)
-    assert caught.value.hint.endswith("hf download ermu2001/pllava-34b --exclude '*.safetensors-deprecated'")
+    assert caught.value.hint.endswith("run: pllava models pull pllava-34b")
+    assert ("on a machine with a network" in caught.value.hint) is offline
 
 
 def test_locate_a_directory(tmp_path: Path) -> None:
@@ -328,6 +336,30 @@ def test_slips_in_the_own_registry_name_file_and_key(own: Path, text: str, expec
         registry.all_checkpoints()
     assert expected in caught.value.message and str(own) in caught.value.message
     assert caught.value.hint and "\n" not in caught.value.message + caught.value.hint
+
+
+@pytest.mark.parametrize(
+    ("text", "line"),
+    [
+        ("\n\n[checkpoints.x]\nframes = 3\n", 4),
+        ('[checkpoints.x]\nrepo = "a/b"\nlora = { alpha = -1 }\n', 3),
+        ('[checkpoints.x]\nrepo = "a/b"\n[checkpoints.x.lora]\n# the rank\nrank = "high"', 5),
+        ('[checkpoints.x]\n# num_frames = 4\nrepo = """\nnum_frames = 0\n"""\nnum_frames = 0', 6),
+        ('[checkpoints.x]\nrepo = "a/b"\naliases = [\n  "y",\n  3,\n]\n', 3),
+        ('[checkpoints."x-1.5"]\nrepo = "a/b"\n[checkpoints."y-1.5"]\nnum_frames = 4\n', 3),
+        ('checkpoints."x.y".repo = "a/b"\ncheckpoints."x.y".num_frames = 0\n', 2),
+        ('[checkpoints.x]\r\nrepo = "a/b"\r\nnum_frames = 0\r\n', 3),
+        ('[checkpoints.x]\nrepo = "a/b"\naliases = ["7b"]\n', 1),
+        ("[defaults]\nalpha = 4\ntop_p = 0", 3),
+        ("[defaults]\nalpha = 4\ntop_p\n", None),
+    ],
+)
+def test_slips_in_the_own_registry_name_the_line(own: Path, text: str, line: int | None) -> None:
+    own.write_bytes(text.encode())
+    with pytest.raises(UsageError) as caught:
+        registry.all_checkpoints()
+    expected = f"{own}:{line}: " if line else "(at line 3, column 6)"  # the parser's own
+    assert expected in caught.value.message
 
 
 def test_own_registry_that_is_no_text_file(own: Path) -> None:

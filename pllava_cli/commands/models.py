@@ -1,4 +1,4 @@
-"""`pllava models`: the checkpoints there are, and which of them are on this machine."""
+"""`pllava models list|show|merge`: the checkpoints there are, and which of them are on this machine."""
 
 import json
 from typing import Annotated, Any

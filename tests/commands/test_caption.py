@@ -117,7 +117,7 @@ def test_fifo_is_refused_without_opening_it(run: Run, script: fake.Script) -> No
 def test_missing_checkpoint_is_found_before_the_engine(run: Run, script: fake.Script) -> None:
     result = run("caption", "--model", "pllava-13b", "a.mp4")
     assert (result.status, script.loaded) == (5, [])
-    assert "hint: run: hf download ermu2001/pllava-13b\n" in result.err
+    assert "hint: run: pllava models pull pllava-13b\n" in result.err
 
 
 def test_settings_reach_the_engine(run: Run, script: fake.Script, checkpoint: Path) -> None:

@@ -118,7 +118,7 @@ def test_broken_settings_become_a_line_of_the_report(run: Run, device: ModuleTyp
     (clips / "pllava.toml").write_text("frame = 3")
     result = run("doctor")
     assert result.status == 0
-    assert "error:  pllava.toml: unknown key frame; did you mean frames?" in result.out
+    assert "error:  pllava.toml:1: unknown key frame; did you mean frames?" in result.out
 
 
 def test_missing_packages(run: Run, device: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -52,7 +52,7 @@ def test_show_says_everything_with_sources(run: Run) -> None:
     } <= shown
     for source in checkpoint.source.values():
         assert source in out
-    assert "hf download ermu2001/pllava-34b" in out and "34,752,076,800" in out
+    assert "pllava models pull pllava-34b" in out and "34,752,076,800" in out
 
 
 def test_show_a_directory(run: Run, checkpoint: Path) -> None:

@@ -1,0 +1,118 @@
+"""What a repository of the hub holds, and which of it a checkpoint needs."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from typing import Any
+
+from pllava_cli.errors import CheckpointError
+from pllava_cli.hub.failures import stranger, told
+from pllava_cli.receipts import COMMIT, HASH, NAME
+
+TIMEOUT_S = 30.0
+"""How long the hub may take to answer; the library itself would wait for ever."""
+
+ADAPTER = "adapter_model.safetensors"
+_CONFIG = "config.json"
+_PROCESSING = ("tokenizer.json", "preprocessor_config.json")
+_FILES = {
+    _CONFIG,
+    *_PROCESSING,
+    "generation_config.json",
+    "processor_config.json",
+    "tokenizer_config.json",
+    "added_tokens.json",
+    "special_tokens_map.json",
+    "model.safetensors.index.json",
+    "adapter_config.json",
+}
+"""What the loader reads beside weights, and what other programs that find the checkpoint here need too."""
+
+
+@dataclass(frozen=True)
+class RemoteFile:
+    """One file of a repository."""
+
+    name: str
+    size: int
+    """Bytes."""
+    hash: str
+    """As in a receipt."""
+
+
+@dataclass(frozen=True)
+class Listing:
+    """What a commit of a repository holds of a checkpoint."""
+
+    commit: str
+    files: tuple[RemoteFile, ...]
+    """The small ones first, so that a repository that is no checkpoint shows early."""
+
+    @property
+    def is_adapter(self) -> bool:
+        """Whether it is nothing without the checkpoint that it was trained from."""
+        return {each.name for each in self.files if each.name.endswith(".safetensors")} == {ADAPTER}
+
+
+def ask(repo: str, revision: str, ignore: Iterable[str]) -> Listing:
+    """Ask the hub.
+
+    Args:
+        repo: `owner/name`.
+        revision: Branch, tag or commit.
+        ignore: Patterns of files that are not needed.
+
+    Raises:
+        CheckpointError: The hub cannot be reached, has no such repository, or holds no checkpoint in it
+            that the loader reads.
+    """
+    from huggingface_hub import HfApi
+
+    with told(repo, revision):
+        try:
+            info = HfApi().model_info(repo, revision=revision, files_metadata=True, timeout=TIMEOUT_S)
+            found = [_file(each) for each in info.siblings or () if _is_needed(each.rfilename, ignore)]
+            commit = str(info.sha)
+        # Whatever an answer of another form leads to, JSON or not.
+        except (KeyError, TypeError, AttributeError, ValueError) as error:
+            raise _meant(error) from error
+    if COMMIT.fullmatch(commit) is None:
+        raise stranger()
+    listing = Listing(commit, tuple(sorted(found, key=lambda each: (each.size, each.name))))
+    _check_loadable(repo, listing)
+    return listing
+
+
+def _meant(error: Exception) -> Exception:
+    from huggingface_hub.errors import BadRequestError
+
+    return error if isinstance(error, BadRequestError) else stranger()
+
+
+def _is_needed(name: str, ignore: Iterable[str]) -> bool:
+    if NAME.fullmatch(name) is None or any(fnmatchcase(name, pattern) for pattern in ignore):
+        return False
+    return name in _FILES or name.endswith(".safetensors")
+
+
+def _file(sibling: Any) -> RemoteFile:
+    hashed = str(sibling.lfs.sha256 if sibling.lfs is not None else sibling.blob_id)
+    size = sibling.lfs.size if sibling.lfs is not None else sibling.size
+    if HASH.fullmatch(hashed) is None or not isinstance(size, int) or size < 0:
+        raise ValueError(f"{sibling.rfilename} is listed without size or hash")
+    return RemoteFile(sibling.rfilename, size, hashed)
+
+
+def _check_loadable(repo: str, listing: Listing) -> None:
+    """Refuse before gigabytes are fetched what could not be loaded."""
+    names = {each.name for each in listing.files}
+    if not any(name.endswith(".safetensors") for name in names):
+        raise CheckpointError(
+            f"{repo} has no .safetensors files", "weights in other files can run code and are not read"
+        )
+    required = (_CONFIG,) if listing.is_adapter else (_CONFIG, *_PROCESSING)
+    missing = [name for name in required if name not in names]
+    if missing:
+        raise CheckpointError(
+            f"{repo} has no {missing[0]}, without which it cannot be loaded", "name another repository"
+        )

@@ -1,0 +1,102 @@
+"""`pllava models rm` deletes what `pllava models pull` has fetched, and nothing else."""
+
+import io
+import json
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from pllava_cli import hubcache
+from tests.commands.conftest import Result
+from tests.hub import server
+from tests.hub.conftest import NEEDED, REPO, checkpoint_files, write_registry
+
+Run = Callable[..., Result]
+
+
+def test_nothing_is_left(run: Run, hub: server.Hub, cache: Path) -> None:
+    run("models", "pull", "birds")
+    result = run("models", "rm", "birds", "--yes", "--json")
+    assert result.status == 0 and not hubcache.storage(REPO).exists()
+    assert json.loads(result.out)["freed_bytes"] == sum(len(checkpoint_files()[name]) for name in NEEDED)
+    assert [each for each in cache.rglob("*") if each.is_file() and ".locks" not in each.parts] == [
+        cache / "CACHEDIR.TAG"
+    ]
+    assert run("models", "rm", "birds", "--yes").status == 5
+
+
+def test_what_was_broken_off_goes_too(run: Run, hub: server.Hub) -> None:
+    hub.breaks["model-00002-of-00002.safetensors"] = [1000] * 20
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("time.sleep", lambda _: None)
+        assert run("models", "pull", "birds").status == 5
+    assert list(hubcache.storage(REPO).rglob("*.incomplete"))
+    assert run("models", "rm", "birds", "--yes").status == 0 and not hubcache.storage(REPO).exists()
+
+
+class Typed(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+@pytest.mark.parametrize(
+    ("answer", "is_deleted"), [("y\n", True), ("YES\n", True), ("\n", False), ("", False)]
+)
+def test_it_asks(
+    run: Run, hub: server.Hub, monkeypatch: pytest.MonkeyPatch, answer: str, is_deleted: bool
+) -> None:
+    run("models", "pull", "birds")
+    monkeypatch.setattr(sys, "stdin", Typed(answer))
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
+    result = run("models", "rm", "birds")
+    assert result.status == 0 and "delete birds, 0.00 GB? [y/N]" in result.err
+    assert hubcache.storage(REPO).exists() is not is_deleted
+
+
+def test_nobody_to_ask(run: Run, hub: server.Hub, snapshot: Path) -> None:
+    run("models", "pull", "birds")
+    result = run("models", "rm", "birds")
+    assert result.status == 2 and "--yes" in result.err and snapshot.is_dir()
+
+
+def test_a_folder_is_never_deleted(run: Run, hub: server.Hub, tmp_path: Path) -> None:
+    folder = tmp_path / "mine"
+    folder.mkdir()
+    write_registry(f'[checkpoints.mine]\npath = "{folder}"\n')
+    for name in (str(folder), "mine", "tiny"):
+        result = run("models", "rm", name, "--yes")
+        assert result.status == 2 and "deletes only what was" in result.err
+    assert folder.is_dir()
+
+
+def test_a_pulled_snapshot_given_as_a_path_is_a_folder_too(run: Run, hub: server.Hub, snapshot: Path) -> None:
+    run("models", "pull", "birds")
+    assert run("models", "rm", str(snapshot), "--yes").status == 2 and len(list(snapshot.iterdir())) == 6
+
+
+def test_what_another_program_has_fetched_stays(run: Run, hub: server.Hub, snapshot: Path) -> None:
+    from huggingface_hub import hf_hub_download, snapshot_download
+
+    snapshot_download(REPO)
+    result = run("models", "rm", "birds", "--yes")
+    assert result.status == 5 and "deletes only what was" in result.err
+    (snapshot / "model-00001-of-00002.safetensors").resolve().unlink()
+    assert run("models", "pull", "birds").status == 0, "of which one file was fetched by us"
+    assert run("models", "rm", "birds", "--yes").status == 0
+    left = {each.name for each in snapshot.iterdir()}
+    assert left == {Path(name).parts[0] for name in checkpoint_files()} - {"model-00001-of-00002.safetensors"}
+    assert hf_hub_download(REPO, "config.json", local_files_only=True) == str(snapshot / "config.json")
+
+
+def test_a_blob_that_another_snapshot_needs_stays(run: Run, hub: server.Hub, snapshot: Path) -> None:
+    from huggingface_hub import snapshot_download
+
+    run("models", "pull", "birds")
+    newer = "f" * 40
+    hub.repos[REPO] = server.Repo(checkpoint_files() | {"config.json": b"{}"}, commit=newer)
+    snapshot_download(REPO)
+    assert run("models", "rm", "birds", "--yes").status == 0
+    assert not snapshot.exists()
+    assert server.folder_files(snapshot.with_name(newer)).keys() >= NEEDED
