@@ -27,6 +27,7 @@ from pllava_cli.commands import (
     merge,
     models,
     pulling,
+    quantize,
     removing,
     shapes,
     train,
@@ -82,7 +83,8 @@ def pllava(
 
 _models = typer.Typer(
     cls=Group,
-    epilog=models.EXAMPLES + "".join(each.EXAMPLES.lstrip() for each in (pulling, verifying, removing)),
+    epilog=models.EXAMPLES
+    + "".join(each.EXAMPLES.lstrip() for each in (pulling, verifying, removing, quantize)),
 )
 _models.command("list", cls=Command, epilog=models.LIST_EXAMPLES)(models.list_models)
 _models.command("show", cls=Command, epilog=models.SHOW_EXAMPLES)(models.show_model)
@@ -90,6 +92,7 @@ _models.command("pull", cls=Command, epilog=pulling.EXAMPLES)(pulling.pull_model
 _models.command("verify", cls=Command, epilog=verifying.EXAMPLES)(verifying.verify_model)
 _models.command("rm", cls=Command, epilog=removing.EXAMPLES)(removing.remove_model)
 _models.command("merge", cls=Command, epilog=models.MERGE_EXAMPLES)(models.merge_model)
+_models.command("quantize", cls=Command, epilog=quantize.EXAMPLES)(quantize.quantize_model)
 
 _shapes = typer.Typer(cls=Group, epilog=shapes.MAKE_EXAMPLES)
 _shapes.command("make", cls=Command, epilog=shapes.MAKE_EXAMPLES)(shapes.make)
@@ -99,7 +102,7 @@ app.command("ask", cls=Command, epilog=ask.EXAMPLES)(ask.ask)
 app.command("batch", cls=Command, epilog=batch.EXAMPLES)(batch.batch)
 app.command("check", cls=Command, epilog=check.EXAMPLES)(check.check)
 app.command("merge", cls=Command, epilog=merge.EXAMPLES)(merge.merge)
-app.add_typer(_models, name="models", help="List, show, fetch, check, delete and merge the checkpoints.")
+app.add_typer(_models, name="models", help="List, show, fetch, check, delete, merge and pack checkpoints.")
 app.command("train", cls=Command, epilog=train.EXAMPLES)(train.train)
 app.add_typer(_shapes, name="shapes", help="Make clips of a small world of coloured shapes.")
 app.command("doctor", cls=Command, epilog=doctor.EXAMPLES)(doctor.doctor)

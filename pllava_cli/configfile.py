@@ -29,8 +29,17 @@ def config_dir() -> Path:
 
     Source: https://specifications.freedesktop.org/basedir-spec/latest/ (relative paths are ignored).
     """
-    base = Path(os.environ.get("XDG_CONFIG_HOME", ""))
-    return (base if base.is_absolute() else expand(Path("~/.config"))) / "pllava"
+    return _own("XDG_CONFIG_HOME", "~/.config")
+
+
+def cache_dir() -> Path:
+    """Return `$XDG_CACHE_HOME/pllava`, or `~/.cache/pllava`: for what can be made again."""
+    return _own("XDG_CACHE_HOME", "~/.cache")
+
+
+def _own(variable: str, otherwise: str) -> Path:
+    base = Path(os.environ.get(variable, ""))
+    return (base if base.is_absolute() else expand(Path(otherwise))) / "pllava"
 
 
 def expand(path: Path) -> Path:

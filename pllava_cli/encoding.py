@@ -79,7 +79,7 @@ class ClipEncoder:
         self.num_frames: int = config.num_frames
         time_slots, rows, columns = config.pooling_shape
         self.pooling_shape = (time_slots, rows, columns)
-        self.warnings = self.processor.warnings
+        self.warnings = self.processor.warnings + opened.warnings
         if alpha is not None and opened.alpha is None:
             self.warnings += (f"an alpha of {alpha:g} changes nothing: {name} has no LoRA weights",)
         self.system = SYSTEM if system is None else system

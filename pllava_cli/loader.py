@@ -5,15 +5,16 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from pllava_cli import registry
+from pllava_cli import registry, saves
 from pllava_cli.errors import CheckpointError
 from pllava_cli.model.adapter import AdapterConfig, read_adapter_config
-from pllava_cli.model.device import RuntimePlan
+from pllava_cli.model.device import Offer, RuntimePlan
 from pllava_cli.model.layout import is_adapter
-from pllava_cli.model.loading import LoadOptions, Prepared, prepare, read_json
+from pllava_cli.model.loading import Lighter, LoadOptions, Prepared, prepare, read_json
 from pllava_cli.model.modeling import PllavaForConditionalGeneration
 from pllava_cli.model.pooling import PoolingShape
 from pllava_cli.model.processing import Processor
+from pllava_cli.model.saving import is_save, prepare_save, read_record
 from pllava_cli.model.tensors import list_tensors
 from pllava_cli.model.tokenizer import Tokenizer
 from pllava_cli.prompts import TEMPLATES, VIDEO_PLACEHOLDER, Template
@@ -34,6 +35,7 @@ class Opened:
     """Strength at which LoRA was merged; `None` where the checkpoint has none."""
     base: Path | None
     """Folder of the checkpoint that an adapter lies over."""
+    warnings: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -48,10 +50,24 @@ class Checked:
     base: Path | None
 
     def load(self, on_bytes: Callable[[int, int], None] | None = None) -> Opened:
-        """Read the weights; once only."""
-        loaded = self.prepared.load(on_bytes)
-        merged = self.alpha if loaded.has_lora else None
-        return Opened(self.checkpoint, loaded.model, self.processor, loaded.plan, merged, self.base)
+        """Read the weights, packed ones from their save if there is one; once only."""
+        saved, warning = saves.found(self.origin)
+        loaded = (saved or self.prepared).load(on_bytes)
+        return Opened(
+            self.checkpoint,
+            loaded.model,
+            self.processor,
+            loaded.plan,
+            self.alpha if loaded.has_lora else None,
+            self.base,
+            (*loaded.plan.warnings, *([warning] if warning else [])),
+        )
+
+    @property
+    def origin(self) -> saves.Origin:
+        """What a packed save of it is made from."""
+        merged = float(self.alpha) if self.prepared.has_lora else None
+        return saves.Origin(self.checkpoint.name, self.folder, self.base, self.prepared, merged)
 
 
 def load_model(
@@ -129,8 +145,16 @@ def check_checkpoint(
     if checkpoint.repo is not None:  # the cache names a snapshot by its commit: records say which one it was
         checkpoint = replace(checkpoint, revision=folder.name)
     checkpoint = _with_template(checkpoint, folder)
+    is_packed = is_save(folder)
     adapter = read_adapter_config(folder)
     base_folder = base_of(checkpoint, folder, adapter, base, offline)
+    if base_folder is not None and is_save(base_folder):
+        raise CheckpointError(
+            f"{base_folder} is packed, and no adapter can be laid over it",
+            "name what it was made from with --base",
+        )
+    if alpha is None:
+        alpha = read_record(folder).alpha if is_packed else None
     if alpha is None:
         alpha = _own_alpha(checkpoint, adapter)
     options = LoadOptions(
@@ -138,9 +162,11 @@ def check_checkpoint(
         base=base_folder,
         num_frames=num_frames if num_frames is not None else checkpoint.num_frames,
         pooling_shape=pooling_shape if pooling_shape is not None else checkpoint.pooling_shape,
+        lighter=_lighter(),
+        smaller=_smaller(checkpoint),
         **runtime,
     )
-    prepared = prepare(folder, options)
+    prepared = (prepare_save if is_packed else prepare)(folder, options)
     # Training writes an adapter without its tokenizer and preprocessing: those are the base's.
     files = folder if base_folder is None or (folder / "tokenizer.json").exists() else base_folder
     pad = prepared.model.generation_config.pad_token_id
@@ -163,6 +189,8 @@ def base_of(
     if base is not None:
         return registry.locate(registry.find(base), offline=offline)
     # The registry names the base of whole checkpoints too, for the reader; only an adapter needs it.
+    if is_save(folder):
+        return None
     named = checkpoint.base or (adapter.base if adapter is not None else None)
     if named is None or not is_adapter(list_tensors(folder)):
         return None
@@ -173,6 +201,34 @@ def base_of(
             f"{folder} is an adapter over {named}: {error.message}",
             f"{error.hint}; or say with --base where it is",
         ) from error
+
+
+def _lighter() -> tuple[Lighter, ...]:
+    return tuple(
+        Lighter(f"--preset {preset.name}", preset.num_frames, preset.pooling_shape)
+        for preset in registry.defaults().presets.values()
+        if preset.num_frames or preset.pooling_shape
+    )
+
+
+def _smaller(checkpoint: registry.Checkpoint) -> tuple[Offer, ...]:
+    """The other checkpoints of the registry that caption anything, the largest first."""
+    columns = {"none": "bf16", "8bit": "int8", "4bit": "nf4"}
+
+    def offer(other: registry.Checkpoint) -> Offer:
+        def need(dtype: str, quantize: str) -> int:
+            wider = 2 if (dtype, quantize) == ("fp32", "none") else 1
+            return int(other.memory_gb[columns[quantize]] * 1e9 * wider)
+
+        return Offer(f"--model {other.name}", need)
+
+    others = [
+        each
+        for each in registry.all_checkpoints()
+        if each.lora and not each.notice and each.name != checkpoint.name
+        if set(columns.values()) <= each.memory_gb.keys()
+    ]
+    return tuple(map(offer, sorted(others, key=lambda each: -each.memory_gb["bf16"])))
 
 
 def _own_alpha(checkpoint: registry.Checkpoint, adapter: AdapterConfig | None) -> float:

@@ -39,6 +39,7 @@ _STATUSES = {
 _ENVIRONMENT = {
     "PLLAVA_DEBUG": "If set and not 0, errors come with their traceback.",
     "XDG_CONFIG_HOME": "Where the folder pllava with the user's files is; ~/.config if unset.",
+    "XDG_CACHE_HOME": "Where the folder pllava with packed checkpoints is; ~/.cache if unset.",
     "HF_HOME, HF_HUB_CACHE": "Where the model hub keeps checkpoints.",
     "NO_COLOR, TERM": "With NO_COLOR set there is no colour; with TERM=dumb no moving display either.",
 }
@@ -47,6 +48,7 @@ _FILES = {
     "./pllava.toml": "Settings of the folder one is in.",
     "$XDG_CONFIG_HOME/pllava/config.toml": "Settings of the user.",
     "$XDG_CONFIG_HOME/pllava/weights.toml": "Checkpoints and presets of the user; see pllava-weights(5).",
+    "$XDG_CACHE_HOME/pllava/quantized": "Checkpoints packed by pllava-models-quantize(1).",
 }
 
 

@@ -33,6 +33,7 @@ COMMANDS = [
     "models verify",
     "models rm",
     "models merge",
+    "models quantize",
     "shapes",
     "shapes make",
 ]

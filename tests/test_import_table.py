@@ -35,6 +35,7 @@ OURS = {
         "model",
         "processors",
         "prompts",
+        "quantizing",
         "recording",
         "records",
         "registry",
@@ -48,7 +49,9 @@ OURS = {
     "encoding": {"encoded", "errors", "loader", "model", "prompt_ids", "prompts", "registry", "video"},
     "encoded": set[str](),
     "prompt_ids": {"errors", "prompts"},
-    "loader": {"errors", "model", "prompts", "registry"},
+    "loader": {"errors", "model", "prompts", "registry", "saves"},
+    "saves": {"configfile", "errors", "model"},
+    "quantizing": {"errors", "loader", "model", "saves", "training"},
     "settings": {"configfile", "errors", "registry", "weightsfile"},
     "registry": {"configfile", "errors", "hubcache", "weightsfile"},
     "weightsfile": {"configfile", "errors", "prompts"},
@@ -121,7 +124,7 @@ THEIRS = {
 }
 """Where each library may be imported; any other library nowhere."""
 
-LAZY = {"engine", "loader", "model", "shapes", "training", "huggingface_hub", "rich"}
+LAZY = {"engine", "loader", "model", "quantizing", "saves", "shapes", "training", "huggingface_hub", "rich"}
 """What may not be imported while the command line is still being read: only inside functions."""
 
 SOURCES = sorted(PACKAGE.rglob("*.py"))

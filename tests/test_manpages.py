@@ -21,7 +21,8 @@ def test_committed_pages_are_what_would_be_written() -> None:
 
 def test_there_is_a_page_for_every_command() -> None:
     names = {"pllava", "pllava-caption", "pllava-ask", "pllava-batch", "pllava-check", "pllava-doctor"}
-    names |= {f"pllava-models{name}" for name in ("", "-list", "-show", "-pull", "-verify", "-rm", "-merge")}
+    models = ("", "-list", "-show", "-pull", "-verify", "-rm", "-merge", "-quantize")
+    names |= {f"pllava-models{name}" for name in models}
     names |= {"pllava-train", "pllava-shapes", "pllava-shapes-make", "pllava-merge"}
     assert set(manpages.pages()) == {f"{name}.1" for name in names}
     assert {path.name for path in (MAN / "man5").iterdir()} == {

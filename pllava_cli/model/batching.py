@@ -79,7 +79,9 @@ def _allocated(model: PllavaForConditionalGeneration, clips: int, positions: int
     text = model.config.text_config
     cache = PrefixCache(text.num_hidden_layers)
     cache.reserve(positions)
-    cache.allocate(clips, text.num_key_value_heads, head_width(text), model.get_input_embeddings().weight)
+    dtype, layers = model.get_input_embeddings().weight.dtype, model.model.language_model.layers
+    places = [next(layer.parameters()).device for layer in layers]
+    cache.allocate(clips, text.num_key_value_heads, head_width(text), dtype, places)
     return cache
 
 

@@ -4,6 +4,8 @@ The library's growing cache copies everything for every token. This one writes i
 room at the end; going back to the clip is setting a number. The clip's part is never written again.
 """
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor
 from transformers.cache_utils import Cache, DynamicLayer
@@ -118,17 +120,20 @@ class PrefixCache(Cache):  # type: ignore[misc]
             layer.swap(one, other)
 
     @torch.inference_mode()
-    def allocate(self, rows: int, heads: int, width: int, like: Tensor) -> None:
+    def allocate(
+        self, rows: int, heads: int, width: int, dtype: torch.dtype, places: Sequence[torch.device]
+    ) -> None:
         """Take the memory reserved at once, for keys and values [rows, heads, reserved, width].
 
         Args:
             rows: Clips.
             heads: Key-value heads.
             width: Of a head.
-            like: Its type and place are taken.
+            dtype: Of the keys and values.
+            places: Of each layer's.
         """
-        nothing = like.new_empty((rows, heads, 0, width))
-        for layer in self.layers:
+        for layer, place in zip(self.layers, places, strict=True):
+            nothing = torch.empty((rows, heads, 0, width), dtype=dtype, device=place)
             layer.lazy_initialization(nothing, nothing)
 
     @torch.inference_mode()

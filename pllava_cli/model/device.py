@@ -1,29 +1,53 @@
 """Where the model runs, in which precision, and whether it fits: decided before anything is loaded.
 
-Every choice made for the user carries its reason. The estimate covers what stays in memory while a
-caption is made: the weights, the key-value cache of one clip, and the vision tower's activations.
+Every choice made for the user carries its reason.
 """
 
 import importlib.util
+import re
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from pllava_cli.errors import DeviceError, UsageError
+from pllava_cli.model import cpu_time
+from pllava_cli.model.footprint import (
+    DTYPES,
+    QUANTIZED_BYTES,
+    Footprint,
+    footprint,
+    weight_bytes,
+    working_numbers,
+)
+from pllava_cli.model.spreading import split
 
 if TYPE_CHECKING:
     import torch
 
-    from pllava_cli.model.config import PllavaConfig
+__all__ = [
+    "DTYPES",
+    "QUANTIZATIONS",
+    "QUANTIZED_BYTES",
+    "SPARE",
+    "DeviceInfo",
+    "Footprint",
+    "Offer",
+    "RuntimePlan",
+    "choose",
+    "cpu_has_bf16_units",
+    "devices",
+    "footprint",
+    "quantization_backend",
+    "weight_bytes",
+    "working_numbers",
+]
 
-DTYPES = {"fp32": 4, "bf16": 2, "fp16": 2}
-"""Precisions and their bytes per number."""
-QUANTIZED_BYTES = {"4bit": 0.52, "8bit": 1.01}
-"""Bytes per weight once quantised. NF4 with double quantisation: 4 bits, plus an 8-bit scale for 64
-weights and a 32-bit one for 256 scales (QLoRA, arXiv 2305.14314, section 3), 0.516; 8-bit: one byte
-plus a 32-bit scale per row."""
 QUANTIZATIONS = ("none", *QUANTIZED_BYTES)
 SPARE = 0.9
 """Share of the free memory that may be planned for; the rest is left to the libraries."""
+WORTH_A_WARNING_S = 60.0
+"""Seconds for a clip from which someone who did not choose the CPU should know beforehand."""
+_LAYER = re.compile(r"model\.language_model\.layers\.(\d+)\.")
 _GB = 1e9
 
 
@@ -39,24 +63,6 @@ class DeviceInfo:
 
 
 @dataclass(frozen=True)
-class Footprint:
-    """How many numbers a loaded model holds, by what can be done to them."""
-
-    quantizable: int
-    """Weights of the language model's linear layers."""
-    other: int
-    """All other weights: vision tower, projector, embeddings, head, norms."""
-    working: int
-    """Numbers held while one clip is captioned: its key-value cache and the vision tower's activations."""
-
-    def bytes(self, dtype: str, quantize: str) -> int:
-        """Bytes needed on the device at a precision and quantisation."""
-        each = DTYPES[dtype]
-        packed = QUANTIZED_BYTES.get(quantize, each)
-        return int(self.quantizable * packed + (self.other + self.working) * each)
-
-
-@dataclass(frozen=True)
 class RuntimePlan:
     """Where and how the model will run, and why."""
 
@@ -64,6 +70,15 @@ class RuntimePlan:
     dtype: str
     quantize: str
     reasons: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
+    """What the user should know before it begins."""
+    layers: tuple[str, ...] = ()
+    """The device of each layer of the language model; none: all of them lie on `device`."""
+
+    def device_of(self, name: str) -> str:
+        """The device of a parameter, by its name."""
+        layer = _LAYER.match(name)
+        return self.layers[int(layer[1])] if layer and self.layers else self.device
 
     @property
     def torch_dtype(self) -> "torch.dtype":
@@ -71,6 +86,16 @@ class RuntimePlan:
         import torch
 
         return {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}[self.dtype]
+
+
+@dataclass(frozen=True)
+class Offer:
+    """Something else that the user could ask for, and what it would take."""
+
+    option: str
+    """As it is written on the command line."""
+    bytes: Callable[[str, str], int]
+    """Bytes needed at a precision and quantisation."""
 
 
 def devices() -> list[DeviceInfo]:
@@ -105,56 +130,74 @@ def quantization_backend() -> tuple[bool, str]:
     return True, f"bitsandbytes {version('bitsandbytes')}"
 
 
-def weight_bytes(parameters: int, dtype: str, quantize: str) -> int:
-    """Bytes of `parameters` weights, as if all could be quantised: an estimate before the files are there."""
-    return int(parameters * QUANTIZED_BYTES.get(quantize, DTYPES[dtype]))
-
-
-def footprint(config: "PllavaConfig", shapes: dict[str, tuple[int, ...]], quantizable: set[str]) -> Footprint:
-    """The footprint of a network with parameters `shapes`, of which `quantizable` can be quantised."""
-    from math import prod
-
-    sizes = {name: prod(shape) for name, shape in shapes.items()}
-    text, vision = config.text_config, config.vision_config
-    head = text.head_dim or text.hidden_size // text.num_attention_heads
-    kv = 2 * text.num_hidden_layers * text.num_key_value_heads * head
-    rows, columns = config.patch_grid
-    patches = config.num_frames * (rows * columns + 1) * vision.hidden_size
-    packed = sum(sizes[name] for name in quantizable)
-    # A prompt and an answer beside the visual tokens: 512 positions is ample for both.
-    return Footprint(packed, sum(sizes.values()) - packed, kv * (config.visual_tokens + 512) + 4 * patches)
-
-
-def choose(need: Footprint, device: str = "auto", dtype: str = "auto", quantize: str = "auto") -> RuntimePlan:
+def choose(
+    need: Footprint,
+    device: str = "auto",
+    dtype: str = "auto",
+    quantize: str = "auto",
+    *,
+    offers: Sequence[Offer] = (),
+    must_fit: bool = True,
+) -> RuntimePlan:
     """Choose device, precision and quantisation: what the user said, else the best that fits.
+
+    Left to choose the device, it is the GPU with the most free memory, else several together, and the CPU
+    where there is none or nothing fits on them.
 
     Args:
         need: The model's footprint.
         device: "auto", "cpu", "cuda" or "cuda:N".
         dtype: "auto" or one of `DTYPES`.
         quantize: "auto", "none", "4bit" or "8bit".
+        offers: What else the user could ask for, the best first; an error names the first that fits.
+        must_fit: Whether that nothing fits is an error; else the smallest is planned for.
 
     Raises:
         UsageError: A value that does not exist.
         DeviceError: The device is not there, or nothing allowed fits into its memory.
     """
     _check_names(dtype, quantize)
-    chosen, info, reasons = _device(device)
+    places = _places(device)
     if quantize in QUANTIZED_BYTES and not quantization_backend()[0]:
         raise DeviceError(
             f"--quantize {quantize} needs bitsandbytes, which is not installed", "pip install bitsandbytes"
         )
-    room = int(info.free_bytes * SPARE)
-    options = [(d, q) for q in _quantizations(quantize) for d in _dtypes(dtype, q, info)]
-    for option in options:
-        if need.bytes(*option) <= room:
-            return RuntimePlan(chosen, *option, (*reasons, _why(option, options[0], need, room)))
+    for number, place in enumerate(places):
+        if number == 1 and (spread := _spread(need, dtype, quantize)) is not None:
+            return spread
+        options, room = _options(dtype, quantize, place.info), _room(place.info)
+        fitting = next((option for option in options if need.bytes(*option) <= room), None)
+        if fitting is not None:
+            reasons = (*place.reasons, _why(fitting, options[0], need, room))
+            return RuntimePlan(place.device, *fitting, reasons, _warnings(place, device, need, fitting))
+    first = places[0]
+    options = _options(dtype, quantize, first.info)
     smallest = min(options, key=lambda option: need.bytes(*option))
+    if not must_fit:
+        return RuntimePlan(first.device, *smallest, (*first.reasons, f"{_spell(smallest)} does not fit"))
     raise DeviceError(
         f"the model needs about {need.bytes(*smallest) / _GB:.1f} GB in {_spell(smallest)}; "
-        f"{chosen} has {info.free_bytes / _GB:.1f} GB free",
-        _what_would_fit(need, room, smallest),
+        f"{first.device} has {first.info.free_bytes / _GB:.1f} GB free",
+        _what_would_fit(need, first, smallest, offers),
     )
+
+
+@dataclass(frozen=True)
+class _Place:
+    """Where the model could run."""
+
+    device: str
+    info: DeviceInfo
+    reasons: tuple[str, ...] = ()
+
+
+def _room(info: DeviceInfo) -> int:
+    return int(info.free_bytes * SPARE)
+
+
+def _options(dtype: str, quantize: str, info: DeviceInfo) -> list[tuple[str, str]]:
+    """Precision and quantisation that are allowed on a device, the best first."""
+    return [(d, q) for q in _quantizations(quantize) for d in _dtypes(dtype, q, info)]
 
 
 def _check_names(dtype: str, quantize: str) -> None:
@@ -166,19 +209,26 @@ def _check_names(dtype: str, quantize: str) -> None:
         )
 
 
-def _device(device: str) -> tuple[str, DeviceInfo, list[str]]:
+def _places(device: str) -> list[_Place]:
+    """Where the model may run, the best first."""
     kind, colon, number = device.partition(":")
     if kind not in ("auto", "cpu", "cuda") or (colon and not (kind == "cuda" and number.isdecimal())):
         raise UsageError(f"unknown device {device!r}", "choose one of: auto, cpu, cuda, cuda:N")
-    found = devices()
-    cuda = [info for info in found if info.kind == "cuda"]
-    if kind == "cpu" or (kind == "auto" and not cuda):
-        why = ["no CUDA device here: running on the CPU"] if kind == "auto" else []
-        units = "has" if cpu_has_bf16_units() else "has no"
-        return "cpu", found[-1], [*why, f"the CPU {units} units for bf16"]
+    *cuda, cpu = devices()
+    units = "has" if cpu_has_bf16_units() else "has no"
+    on_cpu = _Place("cpu", cpu, (f"the CPU {units} units for bf16",))
+    if kind == "cpu":
+        return [on_cpu]
     if kind == "auto":
+        why = "nothing fits on a GPU" if cuda else "no CUDA device here"
+        fallback = _Place("cpu", cpu, (f"{why}: running on the CPU", *on_cpu.reasons))
+        if not cuda:
+            return [fallback]
         best = max(range(len(cuda)), key=lambda index: cuda[index].free_bytes)
-        return f"cuda:{best}", cuda[best], [f"{cuda[best].name} has the most free memory"]
+        return [
+            _Place(f"cuda:{best}", cuda[best], (f"{cuda[best].name} has the most free memory",)),
+            fallback,
+        ]
     index = int(number or 0)
     if index >= len(cuda):
         what = f"{len(cuda)} CUDA device(s)" if cuda else "no CUDA device"
@@ -186,7 +236,36 @@ def _device(device: str) -> tuple[str, DeviceInfo, list[str]]:
             f"--device {device}: this machine has {what} that torch can use",
             "use --device cpu, or see `pllava doctor`",
         )
-    return f"cuda:{index}", cuda[index], []
+    return [_Place(f"cuda:{index}", cuda[index])]
+
+
+def _spread(need: Footprint, dtype: str, quantize: str) -> RuntimePlan | None:
+    """The model over several GPUs, if there are several and it fits on them together."""
+    cuda = [info for info in devices() if info.kind == "cuda"]
+    if len(cuda) < 2 or need.layers < 2:
+        return None
+    rooms = {f"cuda:{number}": _room(info) for number, info in enumerate(cuda)}
+    for option in _options(dtype, quantize, cuda[0]):
+        other = need.other * DTYPES[option[0]]
+        layers = split(need.layers, need.layer_bytes(*option), other, rooms)
+        if layers is not None:
+            home = max(rooms, key=lambda device: rooms[device])
+            told = (
+                f"{_spell(option)} fits on no GPU alone, but on {', '.join(dict.fromkeys((home, *layers)))}"
+            )
+            return RuntimePlan(home, *option, (told,), layers=layers)
+    return None
+
+
+def _warnings(place: _Place, asked: str, need: Footprint, option: tuple[str, str]) -> tuple[str, ...]:
+    """What someone should know who did not choose the CPU."""
+    if asked != "auto" or place.device != "cpu":
+        return ()
+    seconds = cpu_time.expected_seconds(need.products, option[0])
+    if seconds < WORTH_A_WARNING_S:
+        return ()
+    minutes = f"{seconds / 60:.0f} minute{'s' if seconds >= 90 else ''}"
+    return (f"{place.reasons[0]}: a clip takes at least {minutes}; --preset fast takes a quarter of it",)
 
 
 def _quantizations(asked: str) -> list[str]:
@@ -219,8 +298,22 @@ def _why(option: tuple[str, str], first: tuple[str, str], need: Footprint, room:
     return f"{_spell(first)} would need {need.bytes(*first) / _GB:.1f} GB; {_spell(option)} fits: {size}"
 
 
-def _what_would_fit(need: Footprint, room: int, smallest: tuple[str, str]) -> str:
-    dtype = smallest[0]
-    if smallest[1] != "4bit" and quantization_backend()[0] and need.bytes(dtype, "4bit") <= room:
-        return "use --quantize 4bit"
+def _what_would_fit(
+    need: Footprint, place: _Place, smallest: tuple[str, str], offers: Sequence[Offer]
+) -> str:
+    """Name the first option, or two together, with which it would fit."""
+    dtype, quantize = smallest
+    room, can_pack = _room(place.info), quantization_backend()[0]
+    packing = Offer("--quantize 4bit", need.bytes)
+    if can_pack and quantize != "4bit" and packing.bytes(dtype, "4bit") <= room:
+        return f"use {packing.option}"
+    for offer in offers:
+        if offer.bytes(dtype, quantize) <= room:
+            return f"use {offer.option}"
+        if can_pack and quantize != "4bit" and offer.bytes(dtype, "4bit") <= room:
+            return f"use {packing.option} {offer.option}"
+    if place.device != "cpu":
+        cpu = devices()[-1]
+        if any(need.bytes(*option) <= _room(cpu) for option in _options("auto", "auto", cpu)):
+            return "use --device cpu, which is slower, or free memory; `pllava doctor` shows what fits"
     return "use --preset fast or a smaller checkpoint, or free memory; `pllava doctor` shows what fits"

@@ -15,6 +15,7 @@ of the network is filled, shapes agree; otherwise nothing is loaded and the name
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
+from typing import Any
 
 from pllava_cli.errors import CheckpointError
 from pllava_cli.model.tensors import StoredTensor
@@ -46,11 +47,13 @@ class Recipe:
     weight: StoredTensor | None = None
     lora_A: StoredTensor | None = None
     lora_B: StoredTensor | None = None
+    scales: tuple[StoredTensor, ...] = ()
+    """What a weight that is stored packed is unpacked with; none if it is stored plainly."""
 
     @property
     def parts(self) -> list[StoredTensor]:
         """The tensors to be read."""
-        return [part for part in (self.weight, self.lora_A, self.lora_B) if part]
+        return [part for part in (self.weight, self.lora_A, self.lora_B, *self.scales) if part]
 
     @property
     def bytes(self) -> int:
@@ -97,24 +100,27 @@ def plan(
     Raises:
         CheckpointError: Tensors are missing, not understood, given twice or of a wrong shape.
     """
+    tensors = list(tensors)
     recipes: dict[str, Recipe] = {}
-    strange: list[str] = []
+    strange: list[StoredTensor] = []
     for tensor in tensors:
         name, role = canonical(tensor.key)
         if name in shapes:
             recipe = recipes.get(name, Recipe())
-            if getattr(recipe, role) is not None:
+            if (other := getattr(recipe, role)) is not None:
                 raise CheckpointError(
-                    f"{name} is given twice ({tensor.key})", "two checkpoints are mixed in this folder"
+                    f"{name} is given twice: {other.key} in {other.file}, {tensor.key} in {tensor.file.name}",
+                    "two checkpoints are mixed in this folder",
                 )
-            recipes[name] = replace(recipe, **{role: tensor})
+            part: dict[str, Any] = {role: tensor}
+            recipes[name] = replace(recipe, **part)
         elif not _is_useless(name, vision_depth):
-            strange.append(tensor.key)
+            strange.append(tensor)
     for name, base in (over or {}).items():
         recipe = recipes.get(name, Recipe())
         recipes[name] = replace(recipe, weight=recipe.weight or base.weight)
     missing = [name for name in shapes if name not in recipes or recipes[name].weight is None]
-    _check_names(missing, strange)
+    check_names(missing, strange, where(tensors))
     _check_shapes(shapes, recipes)
     return recipes
 
@@ -128,40 +134,70 @@ def _is_useless(name: str, vision_depth: int) -> bool:
     )
 
 
-def _check_names(missing: list[str], strange: list[str]) -> None:
+def where(tensors: list[StoredTensor]) -> str:
+    """What to call the place of some tensors: their file, or the folder of their files."""
+    files = {tensor.file for tensor in tensors}
+    if not files:
+        return "the checkpoint"
+    return str(files.pop() if len(files) == 1 else next(iter(files)).parent)
+
+
+def check_names(missing: list[str], strange: list[StoredTensor], place: str) -> None:
+    """Refuse a checkpoint that lacks parameters or has tensors that are none.
+
+    Raises:
+        CheckpointError: It names the tensors and where they are, or should be.
+    """
     if missing and strange:
         raise CheckpointError(
-            f"the checkpoint lacks {_names(missing)} and has {_names(strange)}, which no PLLaVA has",
+            f"{place} lacks {_names(missing)} and has {_strange(strange)}",
             "its layout is not known, or its config.json belongs to another checkpoint",
         )
     if missing:
         raise CheckpointError(
-            f"the checkpoint lacks {_names(missing)}",
+            f"{place} lacks {_names(missing)}",
             "the download is incomplete, or the wrong --base was given",
         )
     if strange:
-        raise CheckpointError(
-            f"the checkpoint has {_names(strange)}, which no PLLaVA has", "its layout is not known"
-        )
+        raise CheckpointError(f"{place} has {_strange(strange)}", "its layout is not known")
 
 
 def _check_shapes(shapes: Mapping[str, tuple[int, ...]], recipes: Mapping[str, Recipe]) -> None:
     wrong = []
     for name, recipe in recipes.items():
         shape = shapes[name]
-        wrong += [f"{p.key} holds {p.dtype} numbers" for p in recipe.parts if p.dtype not in _FLOATS]
+        wrong += [f"{held(part)} numbers" for part in recipe.parts if part.dtype not in _FLOATS]
         if recipe.weight and recipe.weight.shape != shape:
-            wrong.append(f"{recipe.weight.key} is {_size(recipe.weight.shape)} instead of {_size(shape)}")
+            wrong.append(misshaped(recipe.weight, shape))
         first, second = recipe.lora_A, recipe.lora_B
-        if (first is None) != (second is None):
-            wrong.append(f"{name} has only one half of its LoRA pair")
+        half = first or second
+        if half and not (first and second):
+            wrong.append(f"{name} has only one half of its LoRA pair, {half.key} in {half.file.name}")
         elif first and second and not _is_pair(first.shape, second.shape, shape):
-            wrong.append(f"the LoRA pair of {name} is {_size(second.shape)} by {_size(first.shape)}")
+            sizes = f"{_size(second.shape)} by {_size(first.shape)}"
+            wrong.append(f"the LoRA pair of {name} in {second.file.name} is {sizes}")
+    refuse(wrong, "config.json or --base belongs to another checkpoint")
+
+
+def held(tensor: StoredTensor) -> str:
+    """What kind of numbers a tensor holds, in words."""
+    return f"{tensor.file.name}: {tensor.key} holds {tensor.dtype}"
+
+
+def misshaped(tensor: StoredTensor, shape: tuple[int, ...]) -> str:
+    """That a tensor has another shape than it should, in words."""
+    return f"{tensor.file.name}: {tensor.key} is {_size(tensor.shape)} instead of {_size(shape)}"
+
+
+def refuse(wrong: list[str], hint: str) -> None:
+    """Refuse a checkpoint for what is wrong with it, if anything is.
+
+    Raises:
+        CheckpointError: It tells the first three things.
+    """
     if wrong:
         more = f" (and {len(wrong) - 3} more)" if len(wrong) > 3 else ""
-        raise CheckpointError(
-            "; ".join(wrong[:3]) + more, "config.json or --base belongs to another checkpoint"
-        )
+        raise CheckpointError("; ".join(wrong[:3]) + more, hint)
 
 
 def _is_pair(first: tuple[int, ...], second: tuple[int, ...], shape: tuple[int, ...]) -> bool:
@@ -179,3 +215,7 @@ def _names(names: list[str]) -> str:
     count = "1 tensor" if len(names) == 1 else f"{len(names)} tensors"
     more = ", …" if len(names) > 3 else ""
     return f"{count} ({', '.join(names[:3])}{more})"
+
+
+def _strange(tensors: list[StoredTensor]) -> str:
+    return f"{_names([each.key for each in tensors])}, which no PLLaVA has, in {tensors[0].file.name}"

@@ -9,7 +9,7 @@ import ctypes
 import json
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -25,6 +25,7 @@ from pllava_cli.model.config import PllavaConfig, read_config
 from pllava_cli.model.device import RuntimePlan
 from pllava_cli.model.modeling import PllavaForConditionalGeneration
 from pllava_cli.model.pooling import PoolingShape
+from pllava_cli.model.spreading import connect
 from pllava_cli.model.tensors import (
     REOPEN_BYTES,
     StoredTensor,
@@ -41,6 +42,16 @@ BytesLoaded = Callable[[int, int], None]
 
 
 @dataclass(frozen=True)
+class Lighter:
+    """An option with which a clip takes less memory. None: as the checkpoint has it."""
+
+    option: str
+    """As it is written on the command line."""
+    num_frames: int | None
+    pooling_shape: tuple[int, int, int] | None
+
+
+@dataclass(frozen=True)
 class LoadOptions:
     """How a checkpoint is to be loaded; `None` and "auto" leave the choice to it and to the machine."""
 
@@ -53,6 +64,12 @@ class LoadOptions:
     """Folder of the checkpoint that an adapter lies over."""
     num_frames: int | None = None
     pooling_shape: PoolingShape | None = None
+    lighter: tuple[Lighter, ...] = ()
+    """What an error may offer where the memory does not suffice: other options, and then"""
+    smaller: tuple[devices.Offer, ...] = ()
+    """other checkpoints."""
+    must_fit: bool = True
+    """Whether it is an error that the model does not fit, because it is to run here."""
 
 
 @dataclass(frozen=True)
@@ -95,11 +112,13 @@ class Prepared:
     plan: RuntimePlan
     recipes: dict[str, layout.Recipe]
     alpha: float | None
+    is_merged: bool = False
+    """Whether LoRA weights have been merged into what is read."""
 
     @property
     def has_lora(self) -> bool:
-        """Whether there are LoRA weights to merge."""
-        return any(recipe.lora_A for recipe in self.recipes.values())
+        """Whether there are LoRA weights, to be merged or merged already."""
+        return self.is_merged or any(recipe.lora_A for recipe in self.recipes.values())
 
     def load(self, on_bytes: BytesLoaded | None = None) -> Loaded:
         """Read the weights; once only.
@@ -111,6 +130,8 @@ class Prepared:
         if self.plan.quantize != "none":
             packed = quantization.replace_linears(self.model, self.plan.quantize, self.plan.torch_dtype)
         _fill(self.model, self.recipes, packed, self.plan, self.alpha, on_bytes)
+        language_model = self.model.model.language_model
+        connect(self.model, language_model.layers, language_model.norm)
         return Loaded(self.model.eval(), self.plan, self.has_lora)
 
 
@@ -125,11 +146,31 @@ def prepare(folder: Path, options: LoadOptions) -> Prepared:
     config = read_config(read_json(folder / "config.json"), options.num_frames, options.pooling_shape)
     model = empty_model(config)
     recipes = _recipes(folder, options, model)
-    _set_generation(model, folder)
+    set_generation(model, folder)
+    runtime = runtime_of(model, options, options.dtype, options.quantize)
+    return Prepared(model, runtime, recipes, options.alpha)
+
+
+def runtime_of(
+    model: PllavaForConditionalGeneration, options: LoadOptions, dtype: str, quantize: str
+) -> RuntimePlan:
+    """Decide where and how a network will run; raises as `devices.choose` does."""
+    config = model.config
     packable = {f"{name}.weight" for name in quantization.quantizable(model)}
     need = devices.footprint(config, shapes_of(model), packable)
-    runtime = devices.choose(need, options.device, options.dtype, options.quantize)
-    return Prepared(model, runtime, recipes, options.alpha)
+    lighter = [
+        devices.Offer(each.option, replace(need, working=_working(each, config)).bytes)
+        for each in options.lighter
+    ]
+    return devices.choose(
+        need, options.device, dtype, quantize, offers=(*lighter, *options.smaller), must_fit=options.must_fit
+    )
+
+
+def _working(lighter: Lighter, config: PllavaConfig) -> int:
+    frames = min(lighter.num_frames or config.num_frames, config.num_frames)
+    shape = map(min, lighter.pooling_shape or config.pooling_shape, config.pooling_shape)
+    return devices.working_numbers(config, frames, math.prod(shape))
 
 
 def load(folder: Path, options: LoadOptions, on_bytes: BytesLoaded | None = None) -> Loaded:
@@ -196,16 +237,18 @@ def _fill(
     on_bytes: BytesLoaded | None,
 ) -> None:
     reader = TensorReader()
-    device, dtype = torch.device(runtime.device), runtime.torch_dtype
+    dtype = runtime.torch_dtype
     total, done = sum(recipe.bytes for recipe in recipes.values()), 0
     for name, recipe in sorted(recipes.items(), key=lambda item: reading_order(item[1])):
         owner, _, attribute = name.rpartition(".")
         module = model.get_submodule(owner)
-        weight = merged(reader, recipe, alpha)
-        if name in packed:
-            quantization.pack(module, weight.to(dtype), device)
+        device = torch.device(runtime.device_of(name))
+        if recipe.scales:
+            _restore(module, reader, recipe, runtime, device)
+        elif name in packed:
+            quantization.pack(module, merged(reader, recipe, alpha).to(dtype), device)
         else:
-            placed = weight.to(device, dtype, copy=True)
+            placed = merged(reader, recipe, alpha).to(device, dtype, copy=True)
             setattr(module, attribute, nn.Parameter(placed, requires_grad=False))
         before, done = done, done + recipe.bytes
         if before // TRIM_BYTES != done // TRIM_BYTES:
@@ -214,7 +257,22 @@ def _fill(
             on_bytes(done, total)
     for module in model.modules():
         for key, buffer in module.named_buffers(recurse=False):
-            setattr(module, key, buffer.to(device))
+            setattr(module, key, buffer.to(runtime.device))
+
+
+def _restore(
+    module: Any, reader: TensorReader, recipe: layout.Recipe, runtime: RuntimePlan, device: torch.device
+) -> None:
+    stored = _of(recipe.weight)
+    names = quantization.parts_of((module.out_features, module.in_features), runtime.quantize)
+    parts = dict(zip(names, map(reader.read, recipe.parts), strict=True))
+    try:
+        quantization.restore(module, parts, runtime.torch_dtype, device)
+    except ValueError as error:
+        raise CheckpointError(
+            f"{stored.file}: {stored.key} cannot be used: {error}",
+            "the file is damaged; make it again with `pllava models quantize`",
+        ) from error
 
 
 @cache
@@ -252,7 +310,7 @@ def _of(tensor: StoredTensor | None) -> StoredTensor:
     return tensor
 
 
-def _set_generation(model: PllavaForConditionalGeneration, folder: Path) -> None:
+def set_generation(model: PllavaForConditionalGeneration, folder: Path) -> None:
     """Give `generate` the checkpoint's own special tokens, and greedy decoding."""
     text = model.config.text_config
     stored = (

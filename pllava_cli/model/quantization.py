@@ -5,12 +5,22 @@ for every token. The vision tower, the projector and the head stay in the comput
 """
 
 import importlib
+import json
 import logging
+import math
 import sys
 from typing import Any
 
 import torch
 from torch import nn
+
+BLOCK, NESTED_BLOCK = 64, 256
+"""Weights of one scale and scales of one scale in NF4 with double quantisation (QLoRA, arXiv 2305.14314,
+section 3); what bitsandbytes takes if it is not told otherwise."""
+STATE = "weight.quant_state.bitsandbytes__nf4"
+"""Under which bitsandbytes saves the description of a 4-bit weight, as the bytes of a JSON object."""
+_ROW_MAJOR = 0
+"""What bitsandbytes saves as the format of 8-bit weights that lie row by row; there is no other now."""
 
 
 def bitsandbytes() -> Any:
@@ -88,3 +98,110 @@ def pack(module: nn.Module, weight: torch.Tensor, device: torch.device) -> None:
     else:
         parameter = bnb.nn.Int8Params(weight, requires_grad=False, has_fp16_weights=False)
     module.weight = parameter.to(device)
+
+
+def parts_of(shape: tuple[int, ...], quantize: str) -> dict[str, tuple[str, tuple[int, ...] | None]]:
+    """What a packed layer of a weight [out, in] is saved as.
+
+    Names and layout are those of bitsandbytes' own state_dict, the same on every device.
+
+    Returns:
+        Name below the layer's -> the kind of number as safetensors names it, and the shape (`None`: a row
+        of any length). The packed numbers themselves come first.
+    """
+    if quantize == "8bit":
+        return {"weight": ("I8", shape), "SCB": ("F32", shape[:1]), "weight_format": ("U8", ())}
+    blocks = -(-math.prod(shape) // BLOCK)
+    return {
+        "weight": ("U8", (-(-math.prod(shape) // 2), 1)),
+        "weight.absmax": ("U8", (blocks,)),
+        "weight.quant_map": ("F32", (16,)),
+        "weight.nested_absmax": ("F32", (-(-blocks // NESTED_BLOCK),)),
+        "weight.nested_quant_map": ("F32", (256,)),
+        STATE: ("U8", None),
+    }
+
+
+def packed_parts(module: nn.Module) -> dict[str, torch.Tensor]:
+    """The tensors of a packed layer by the names of `parts_of`, in main memory and each on its own.
+
+    A layer that has been run on a CPU may hold its weight in that CPU's own order; bitsandbytes' state_dict
+    puts it back into the order of all devices.
+    """
+    state: dict[str, torch.Tensor] = module.state_dict()
+    return {name: tensor.cpu().clone() for name, tensor in state.items()}
+
+
+def clear(module: Any, empty: nn.Parameter) -> None:
+    """Let go of what a layer holds; `empty` takes its place."""
+    module.weight = empty
+    if hasattr(module, "quant_state"):
+        module.quant_state = None
+
+
+def restore(module: Any, parts: dict[str, torch.Tensor], dtype: torch.dtype, device: torch.device) -> None:
+    """Put what `packed_parts` gave into a packed layer that is still empty, without packing again.
+
+    Args:
+        module: The layer.
+        parts: Of the kinds and shapes that `parts_of` says.
+        dtype: Of the weight before it was packed.
+        device: Where the layer is to be.
+
+    Raises:
+        ValueError: The parts' own description is not that of the layer.
+    """
+    bnb = bitsandbytes()
+
+    # Not a view of a file that may change or go.
+    placed = {name: tensor.to(device, copy=True) for name, tensor in parts.items() if name != STATE}
+    weight = placed["weight"]
+    if isinstance(module, bnb.nn.Linear8bitLt):
+        if int(placed["weight_format"]) != _ROW_MAJOR:
+            raise ValueError("its numbers are not in rows")
+        module.weight = bnb.nn.Int8Params(
+            weight, requires_grad=False, has_fp16_weights=False, CB=weight, SCB=placed["SCB"]
+        )
+        return
+    offset = _offset(parts[STATE], (module.out_features, module.in_features), dtype)
+    state_of = bnb.functional.QuantState
+    scales = state_of(
+        absmax=placed["weight.nested_absmax"],
+        blocksize=NESTED_BLOCK,
+        code=placed["weight.nested_quant_map"],
+        dtype=torch.float32,
+    )
+    state = state_of(
+        absmax=placed["weight.absmax"],
+        shape=torch.Size((module.out_features, module.in_features)),
+        code=placed["weight.quant_map"],
+        blocksize=BLOCK,
+        quant_type="nf4",
+        dtype=dtype,
+        offset=torch.tensor(offset, device=device),
+        state2=scales,
+    )
+    module.weight = bnb.nn.Params4bit(
+        weight, requires_grad=False, quant_state=state, quant_type="nf4", module=module, bnb_quantized=True
+    )
+    module.quant_state = state
+
+
+def _offset(described: torch.Tensor, shape: tuple[int, ...], dtype: torch.dtype) -> float:
+    """The mean of the scales; all else that a description may say is known."""
+    try:
+        found = json.loads(bytes(described.tolist()))
+    except RecursionError:
+        found = None
+    offset = found.pop("nested_offset", None) if isinstance(found, dict) else None
+    wanted = {
+        "quant_type": "nf4",
+        "blocksize": BLOCK,
+        "dtype": str(dtype).removeprefix("torch."),
+        "shape": list(shape),
+        "nested_blocksize": NESTED_BLOCK,
+        "nested_dtype": "float32",
+    }
+    if found != wanted or not isinstance(offset, float) or not math.isfinite(offset):
+        raise ValueError("its description is that of another weight")
+    return offset

@@ -22,6 +22,7 @@ REOPEN_BYTES = 32 << 20
 """A shard is mapped into memory and what was read stays resident until it is closed, so it is closed
 and opened again after this many bytes: the peak stays near the size of the finished model."""
 
+INDEX = "model.safetensors.index.json"
 _SHARD_NAME = re.compile(r"[\w.-]{1,200}\.safetensors")
 """No separator: what an index names lies in its own folder."""
 DTYPE_BYTES = {
@@ -73,7 +74,18 @@ class TensorReader:
             tensor: torch.Tensor = self._handle.get_tensor(stored.key)
         except (SafetensorError, OSError, RuntimeError) as error:
             raise _unreadable(stored.file, error) from error
+        if tensor.is_floating_point() and not _is_finite(tensor):
+            raise CheckpointError(
+                f"{stored.file}: {stored.key} holds a number that is none (NaN) or infinite",
+                "the file is damaged; get it again",
+            )
         return tensor
+
+
+def _is_finite(tensor: torch.Tensor) -> bool:
+    """Whether no number is NaN or infinite: either would make the sum so, which is quick to tell."""
+    wide = torch.float64 if tensor.dtype == torch.float64 else torch.float32
+    return bool(tensor.sum(dtype=wide).isfinite()) or bool(tensor.isfinite().all())
 
 
 def list_tensors(folder: Path) -> list[StoredTensor]:
@@ -82,11 +94,21 @@ def list_tensors(folder: Path) -> list[StoredTensor]:
     Raises:
         CheckpointError: There are no safetensors, shards are missing, or a file is damaged.
     """
-    return [tensor for file in _weight_files(folder) for tensor in _tensors_of(file)]
+    files, promised = _weight_files(folder)
+    tensors = [tensor for file in files for tensor in _tensors_of(file)]
+    there = {(tensor.file.name, tensor.key) for tensor in tensors}
+    for key, name in promised.items():
+        if (name, key) not in there:
+            raise CheckpointError(
+                f"{folder / name} lacks {key}, which {INDEX} says is in it",
+                "the index and the files are not of one checkpoint; get them again",
+            )
+    return tensors
 
 
-def _weight_files(folder: Path) -> list[Path]:
-    index, single = folder / "model.safetensors.index.json", folder / "model.safetensors"
+def _weight_files(folder: Path) -> tuple[list[Path], dict[str, str]]:
+    """The files, and what an index says lies where."""
+    index, single = folder / INDEX, folder / "model.safetensors"
     if index.exists() and single.exists():
         raise CheckpointError(
             f"{folder} holds both model.safetensors and shards with an index",
@@ -96,7 +118,7 @@ def _weight_files(folder: Path) -> list[Path]:
         return _shards(folder, index)
     for file in (single, folder / "adapter_model.safetensors"):
         if file.exists():
-            return [file]
+            return [file], {}
     if any(folder.glob("*.bin")) or any(folder.glob("*.pt")) or any(folder.glob("*.pth")):
         raise CheckpointError(
             f"{folder} has its weights only as pickle files (.bin, .pt), which can run code and are not read",
@@ -108,9 +130,10 @@ def _weight_files(folder: Path) -> list[Path]:
     )
 
 
-def _shards(folder: Path, index: Path) -> list[Path]:
+def _shards(folder: Path, index: Path) -> tuple[list[Path], dict[str, str]]:
     try:
-        names = sorted(set(json.loads(index.read_text())["weight_map"].values()))
+        promised = json.loads(index.read_text())["weight_map"]
+        names = sorted(set(promised.values()))
     except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise CheckpointError(f"{index} is damaged", "get the checkpoint's files again") from error
     strange = [name for name in names if not (isinstance(name, str) and _SHARD_NAME.fullmatch(name))]
@@ -125,7 +148,7 @@ def _shards(folder: Path, index: Path) -> list[Path]:
             f"{folder} lacks {len(missing)} of {len(names)} weight files: {', '.join(missing[:3])}",
             "the download is incomplete; get the checkpoint's files again",
         )
-    return [folder / name for name in names]
+    return [folder / name for name in names], promised
 
 
 def _tensors_of(file: Path) -> Iterator[StoredTensor]:

@@ -6,6 +6,7 @@ from pllava_cli import registry
 from pllava_cli.errors import CheckpointError, DeviceError, UsageError
 from pllava_cli.loader import Checked, check_checkpoint
 from pllava_cli.model.layout import canonical
+from pllava_cli.model.saving import is_save
 from pllava_cli.model.tensors import list_tensors
 from pllava_cli.training import processes
 from pllava_cli.training.settings import TrainSettings
@@ -21,6 +22,10 @@ def find_base(settings: TrainSettings) -> Checked:
     """
     checkpoint = registry.find(settings.model)
     folder = registry.locate(checkpoint, offline=settings.offline)
+    if is_save(folder):
+        raise CheckpointError(
+            f"{settings.model} is packed already", "train from what it was made from, with --quantize 4bit"
+        )
     if any(canonical(tensor.key)[1] != "weight" for tensor in list_tensors(folder)):
         raise CheckpointError(
             f"{settings.model} holds LoRA weights of its own",

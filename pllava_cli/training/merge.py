@@ -17,6 +17,7 @@ from pllava_cli.errors import UsageError
 from pllava_cli.loader import Checked, check_checkpoint
 from pllava_cli.model.layout import Recipe, canonical
 from pllava_cli.model.loading import merged, reading_order
+from pllava_cli.model.saving import is_save
 from pllava_cli.model.tensors import StoredTensor, TensorReader, list_tensors
 from pllava_cli.training.output import write_description, write_whole, writing
 
@@ -75,6 +76,8 @@ def merge(
         model, alpha=alpha, base=base, num_frames=None, pooling_shape=None, offline=offline, device="cpu"
     )
     recipes = checked.prepared.recipes
+    if is_save(checked.folder):
+        raise UsageError(f"{model} is packed, with its LoRA merged", "merge what it was made from")
     if not any(recipe.lora_A for recipe in recipes.values()):
         raise UsageError(f"{model} has no LoRA weights to merge", "use it as it is")
     with writing(out.parent, "name another folder, or free some space", named=out):
@@ -90,7 +93,7 @@ def _write(
     try:
         shutil.rmtree(partial, ignore_errors=True)
         partial.mkdir(parents=True)
-        written = _write_shards(partial, tensors, shard_bytes)
+        written = write_shards(partial, tensors, shard_bytes)
         write_description(partial, checked)
         for file in partial.glob("*.safetensors"):
             shutil.copymode(partial / "config.json", file)  # the library makes it the owner's alone
@@ -129,7 +132,7 @@ def _unused(checked: Checked) -> dict[str, Recipe]:
     }
 
 
-def _write_shards(
+def write_shards(
     folder: Path, tensors: Iterator[tuple[str, torch.Tensor]], shard_bytes: int
 ) -> tuple[int, int]:
     """Write weight files of limited size, and their index; returns how many tensors and bytes."""

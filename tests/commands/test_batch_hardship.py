@@ -1,4 +1,4 @@
-"""`pllava batch` as a command of its own over everything odd that a video can be, and on a disk that fills up."""
+"""`pllava batch` over everything odd that a video can be, and on a disk that fills up."""
 
 import os
 import re

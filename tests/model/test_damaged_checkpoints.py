@@ -9,12 +9,14 @@ from typing import Any
 
 import pytest
 import torch
+from safetensors.torch import load_file, save_file
 
 from pllava_cli.engine import load_model
 from pllava_cli.errors import CheckpointError, DeviceError, ExitStatus, PllavaError
 from pllava_cli.model.loading import LoadOptions, load
 from tests.checkpoints import Tensors, copied, edit_json, edit_weights
 
+INDEX = "model.safetensors.index.json"
 EXACT: dict[str, Any] = {"dtype": "fp32", "quantize": "none", "device": "cpu"}
 
 
@@ -85,6 +87,24 @@ class TestFiles:
         content["weight_map"] = {k: v for k, v in content["weight_map"].items() if v != gone}
         index.write_text(json.dumps(content))
         assert "lacks" in refused_checkpoint(sharded)
+
+    def test_index_that_names_the_wrong_shard(self, sharded: Path) -> None:
+        index = sharded / INDEX
+        content = json.loads(index.read_text())
+        key, there = next(iter(content["weight_map"].items()))
+        other = max(content["weight_map"].values())
+        assert other != there
+        content["weight_map"][key] = other
+        index.write_text(json.dumps(content))
+        assert f"{sharded / other} lacks {key}, which {INDEX} says is in it" in refused_checkpoint(sharded)
+
+    def test_tensor_that_a_shard_lost_is_named_with_it(self, sharded: Path) -> None:
+        file = sorted(sharded.glob("model-*.safetensors"))[1]
+        weights = load_file(file)
+        key = sorted(weights)[0]
+        del weights[key]
+        save_file(weights, file)
+        assert f"{file} lacks {key}" in refused_checkpoint(sharded)
 
     @pytest.fixture
     def naming(self, sharded: Path, plain: Path) -> Callable[[Any], Path]:
@@ -187,6 +207,26 @@ class TestSafetensors:
         edit_weights(whole, lambda kept: {k: (v * 100).to(torch.int8) for k, v in kept.items()})
         assert "lm_head.weight holds I8 numbers" in refused_checkpoint(whole)
 
+    @pytest.mark.parametrize(
+        ("old", "new"),
+        [
+            (b"lm_head", b"lm_heaq"),
+            (b"[448,64]", b"[64,448]"),
+            (b'"dtype":"F32","shape":[448,64]', b'"dtype":"I32","shape":[448,64]'),
+            (b'"dtype":"F32","shape":[448,64]', b'"dtype":"U32","shape":[448,64]'),
+        ],
+        ids=["name", "shape", "kind", "another kind"],
+    )
+    def test_byte_changed_in_the_header(self, old: bytes, new: bytes, whole: Path) -> None:
+        file = whole / "model.safetensors"
+        data = file.read_bytes()
+        at = data.index(b"language_model.lm_head.weight")
+        start = data.index(old, at)
+        file.write_bytes(data[:start] + new + data[start + len(old) :])
+        message = refused_checkpoint(whole)
+        assert file.name in message
+        assert "lm_hea" in message
+
 
 class TestContents:
     @pytest.mark.parametrize(
@@ -201,17 +241,19 @@ class TestContents:
     def test_missing_tensor_is_named(self, key: str, whole: Path) -> None:
         edit_weights(whole, lambda kept: {k: v for k, v in kept.items() if k != key})
         message = refused_checkpoint(whole)
-        assert "lacks 1 tensor (" in message
+        assert "model.safetensors lacks 1 tensor (" in message
         assert key.rpartition("model.")[2] in message or key.rpartition("vision_model.")[2] in message
 
     def test_extra_tensor_is_named(self, whole: Path) -> None:
         edit_weights(whole, lambda kept: kept.update({"language_model.model.extra.weight": torch.zeros(1)}))
-        assert "has 1 tensor (language_model.model.extra.weight)" in refused_checkpoint(whole)
+        message = refused_checkpoint(whole)
+        assert "has 1 tensor (language_model.model.extra.weight)" in message
+        assert "in model.safetensors" in message
 
     def test_misshaped_tensor_is_named(self, whole: Path) -> None:
         key = "language_model.model.layers.0.mlp.up_proj.weight"
         edit_weights(whole, lambda kept: kept.update({key: torch.zeros(64, 128)}))
-        assert f"{key} is 64x128 instead of 128x64" in refused_checkpoint(whole)
+        assert f"model.safetensors: {key} is 64x128 instead of 128x64" in refused_checkpoint(whole)
 
     def test_half_a_lora_pair(self, whole: Path) -> None:
         key = "language_model.model.layers.0.self_attn.q_proj.lora_A.default.weight"
@@ -221,7 +263,30 @@ class TestContents:
     def test_one_tensor_twice_over_two_files(self, sharded: Path) -> None:
         first, second = sorted(sharded.glob("model-*.safetensors"))[:2]
         shutil.copy(first, second)
-        assert "given twice" in refused_checkpoint(sharded, alpha=4)
+        index = sharded / INDEX
+        content = json.loads(index.read_text())
+        weight_map = {k: v for k, v in content["weight_map"].items() if v != second.name}
+        twin = next(key for key, name in weight_map.items() if name == first.name)
+        index.write_text(json.dumps({"weight_map": weight_map | {twin: second.name}}))
+        message = refused_checkpoint(sharded, alpha=4)
+        assert "given twice" in message
+        assert first.name in message and second.name in message
+
+    def test_number_that_is_none_is_found_in_its_file(self, sharded: Path) -> None:
+        for value in (torch.nan, torch.inf, -torch.inf):
+            file = sorted(sharded.glob("model-*.safetensors"))[-1]
+            weights = load_file(file)
+            key = sorted(weights)[-1]
+            weights[key].flatten()[-1] = value
+            save_file(weights, file)
+            message = refused_checkpoint(sharded, alpha=4)
+            assert message.startswith(f"{file}: {key} holds a number")
+
+    def test_large_numbers_are_no_damage(self, whole: Path) -> None:
+        """Though their sum is no number."""
+        key = "language_model.lm_head.weight"
+        edit_weights(whole, lambda kept: kept.update({key: torch.full((448, 64), 3e38)}))
+        load(whole, LoadOptions(**EXACT))
 
     def test_checkpoint_of_another_size_than_its_config(self, whole: Path) -> None:
         edit_json(whole / "config.json", text_config__hidden_size=128)
@@ -353,3 +418,4 @@ class TestConfig:
         error = refusal(whole, num_frames=10**9)
         assert isinstance(error, DeviceError)
         assert "GB" in error.message
+        assert error.hint == "use --preset fast"

@@ -6,9 +6,10 @@ import pytest
 
 from benchmarks.random_checkpoint import SHAPES, config
 from pllava_cli.errors import DeviceError, ExitStatus, UsageError
+from pllava_cli.model import cpu_time
 from pllava_cli.model import device as device_module
 from pllava_cli.model.config import PllavaConfig, read_config
-from pllava_cli.model.device import DeviceInfo, Footprint, choose, devices, footprint
+from pllava_cli.model.device import DeviceInfo, Footprint, Offer, choose, devices, footprint
 from pllava_cli.model.loading import empty_model, shapes_of
 from pllava_cli.model.quantization import quantizable
 
@@ -179,6 +180,90 @@ class TestTooLittleMemory:
         machine.has(cpu=need * 1.12)
         assert chosen() == ("cpu", "bf16", "4bit")
 
+    def test_gpu_that_is_too_small_where_the_cpu_is_not(self, machine: Machine) -> None:
+        machine.has(64, 4)
+        with pytest.raises(DeviceError, match=r"cuda:0 has 4\.0 GB free") as caught:
+            choose(SEVEN_B, "cuda")
+        assert caught.value.hint.startswith("use --device cpu")
+        assert chosen(device="cpu") == ("cpu", "fp32", "none")  # and it does fit
+
+    def test_nothing_need_fit_where_nothing_is_run(self, machine: Machine) -> None:
+        machine.has(3)
+        plan = choose(SEVEN_B, quantize="4bit", must_fit=False)
+        assert (plan.dtype, plan.quantize) == ("bf16", "4bit")
+
+
+class TestOffers:
+    """What the hint of an error names: it fits, and nothing that is named before it would."""
+
+    FAST = Offer("--preset fast", Footprint(6_476_000_000, 587_000_000, 100_000_000).bytes)
+    SMALLER = Offer("--model small", Footprint(1_000_000_000, 0, 0).bytes)
+
+    @pytest.mark.parametrize(
+        ("free_gb", "asked", "hint"),
+        [
+            (16.5, {"dtype": "bf16", "quantize": "none"}, "use --quantize 4bit"),
+            (6.0, {"dtype": "bf16", "quantize": "none"}, "use --quantize 4bit --preset fast"),
+            (6.0, {}, "use --preset fast"),
+            (5.9, {"dtype": "bf16", "quantize": "8bit"}, "use --quantize 4bit --preset fast"),
+            (4.0, {}, "use --model small"),
+            (4.0, {"quantize": "8bit"}, "use --model small"),
+            (2.0, {"quantize": "8bit"}, "use --model small"),
+            (1.0, {"quantize": "8bit"}, "use --quantize 4bit --model small"),
+        ],
+    )
+    def test_first_that_fits(
+        self, free_gb: float, asked: dict[str, str], hint: str, machine: Machine
+    ) -> None:
+        machine.has(cpu=free_gb)
+        with pytest.raises(DeviceError) as caught:
+            choose(SEVEN_B, **asked, offers=(self.FAST, self.SMALLER))
+        assert caught.value.hint == hint
+
+    def test_nothing_is_packed_without_bitsandbytes(self, machine: Machine) -> None:
+        machine.has(cpu=6, packing=False)
+        with pytest.raises(DeviceError) as caught:
+            choose(SEVEN_B, offers=(self.FAST, self.SMALLER))
+        assert caught.value.hint == "use --model small"
+
+
+class TestCpuInTheGpusPlace:
+    SLOW = Footprint(6_476_000_000, 587_000_000, 800_000_000, products=20_000_000_000_000)
+
+    @pytest.fixture(autouse=True)
+    def rate(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(cpu_time, "cpu_rate", lambda dtype: 4e11)
+
+    @pytest.mark.parametrize(
+        ("cuda", "why"), [((), "no CUDA device here"), ((2.0,), "nothing fits on a GPU")], ids=str
+    )
+    def test_time_is_told(self, cuda: tuple[float, ...], why: str, machine: Machine) -> None:
+        machine.has(64, *cuda)
+        plan = choose(self.SLOW)
+        assert plan.device == "cpu"
+        assert plan.reasons[0] == f"{why}: running on the CPU"
+        (warning,) = plan.warnings  # 2 * 2e13 operations at half of 4e11 a second
+        assert warning.startswith(f"{why}: running on the CPU: a clip takes at least 3 minutes")
+
+    def test_not_to_who_chose_the_cpu(self, machine: Machine) -> None:
+        machine.has(64)
+        assert choose(self.SLOW, "cpu").warnings == ()
+
+    def test_not_of_a_small_model(self, machine: Machine, monkeypatch: pytest.MonkeyPatch) -> None:
+        """Nor is anything measured for it."""
+        monkeypatch.setattr(cpu_time, "cpu_rate", None)
+        machine.has(64)
+        assert choose(Footprint(10**7, 10**6, 10**6, products=10**10)).warnings == ()
+
+    def test_gpu_with_room_is_taken(self, machine: Machine) -> None:
+        machine.has(64, 20)
+        assert choose(self.SLOW).device == "cuda:0"
+        assert choose(self.SLOW).warnings == ()
+
+
+def test_rate_of_this_cpu_is_measured() -> None:
+    assert 1e8 < cpu_time.cpu_rate("fp32") < 1e14
+
 
 class TestFootprint:
     def test_bytes_by_precision(self) -> None:
@@ -195,6 +280,9 @@ class TestFootprint:
         assert need.quantizable == 32 * (4 * 4096**2 + 3 * 4096 * 11008)
         head_and_embeddings = 2 * 32064 * 4096
         assert 0 < need.other - head_and_embeddings < 330_000_000  # CLIP-L is 300 million
+        layers = need.quantizable * 2304  # each visual token
+        tower = 16 * 576 * 300_000_000  # each patch
+        assert need.products == pytest.approx(layers + tower, rel=0.02)
         cache = 2 * 32 * 4096 * (2304 + 512)
         assert 0 < need.working - cache < 100_000_000
         assert need.bytes("bf16", "none") == pytest.approx(15.7 * GB, rel=0.02)
