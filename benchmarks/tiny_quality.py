@@ -1,8 +1,8 @@
 """How good the built-in checkpoint is, on clips of the world of shapes that training never saw.
 
 Three parts: quality (captions, open questions, multiple choice), the same in other precisions, and the
-paper's study in miniature: pooling, prompts, strength of LoRA. Each keeps its figures in a file under
-benchmarks/results; the tables in RESULTS.md and the charts are made from these.
+paper's study in miniature: pooling, kept tokens, prompts, strength of LoRA. Each keeps its figures in a
+file under benchmarks/results; the tables in RESULTS.md and the charts are made from these.
 
     python -m benchmarks.tiny_quality [--only quality] [--also n-frame=FOLDER]
 """

@@ -181,6 +181,7 @@ _STUDY: dict[str, tuple[str, Callable[[Row], str]]] = {
 TITLES = {
     "temporal pooling": "Pooling over time at inference, frames × rows × columns (the paper's figure 7 c, d)",
     "spatial pooling": "Pooling over space at inference (the paper's figure 7 a, b)",
+    "kept tokens": "Share of the visual tokens left where what stays the same over time is merged",
     "prompts": "Prompts not trained with (the paper's figure 4; the last three columns count captions)",
     "alpha": "Strength of LoRA at inference, alpha (the paper's figure 9)",
 }
@@ -227,6 +228,9 @@ CHARTS = {
         "Pooling over space",
         "rows and columns left",
         lambda row: row.loaded.pooling_shape[1],
+    ),
+    "kept": _Chart(
+        "kept tokens", "Merging over time", "visual tokens left", lambda row: row.loaded.visual_tokens
     ),
     "alpha": _Chart("alpha", "Strength of LoRA", "alpha", lambda row: row.loaded.alpha or 0.0),
     "length": _Chart(

@@ -74,6 +74,7 @@ class Setting:
     quantize: str = "auto"
     alpha: float | None = None
     pooling_shape: PoolingShape | None = None
+    keep_tokens: float = 1.0
     user: str | None = None
     """What opens a user's turn."""
     system: str | None = None
@@ -187,6 +188,7 @@ def _open(setting: Setting) -> Captioner:
         quantize=setting.quantize,
         alpha=setting.alpha,
         pooling_shape=setting.pooling_shape,
+        keep_tokens=setting.keep_tokens,
         system=setting.system,
     )
     if setting.user is not None:

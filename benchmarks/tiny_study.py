@@ -2,7 +2,8 @@
 
 The study asks what the paper asks (https://arxiv.org/abs/2404.16994): how much pooling loses over time
 and over space (figure 7), what prompts that the model was not trained on do to one that sees frames
-unpooled and to one that pools (figure 4), and how strong LoRA is best at inference (figure 9).
+unpooled and to one that pools (figure 4), and how strong LoRA is best at inference (figure 9). And how
+much is lost when what stays the same over time is merged (`--keep-tokens`).
 """
 
 import sys
@@ -24,6 +25,8 @@ PRECISIONS = {
 """Precision and quantisation by name; quantised weights are computed with in the precision that suits."""
 TEMPORAL: tuple[PoolingShape, ...] = ((8, 4, 4), (4, 4, 4), (2, 4, 4), (1, 4, 4))
 SPATIAL: tuple[PoolingShape, ...] = ("none", (8, 6, 6), (8, 4, 4), (8, 2, 2), (8, 1, 1))
+KEPT = (1.0, 0.5, 0.25, 0.16)
+"""Shares of the visual tokens; the last is that of PruneVid (https://arxiv.org/abs/2412.16117)."""
 ALPHAS = 9
 """How many, evenly from 0 to twice the one that was trained with."""
 PROMPTS: Mapping[str, Mapping[str, str]] = {
@@ -82,7 +85,7 @@ def compare_precisions(study: Study, base: Setting) -> None:
 
 
 def repeat_the_paper(study: Study, base: Setting, also: Mapping[str, str]) -> None:
-    """Measure pooling shapes, prompts and strengths of LoRA.
+    """Measure pooling shapes, shares of the visual tokens, prompts and strengths of LoRA.
 
     Args:
         study: Takes the rows.
@@ -93,6 +96,8 @@ def repeat_the_paper(study: Study, base: Setting, also: Mapping[str, str]) -> No
     for table, shapes in (("temporal pooling", TEMPORAL), ("spatial pooling", SPATIAL)):
         for shape in shapes:
             study.measure(table, spell(shape), replace(base, pooling_shape=shape))
+    for share in KEPT:
+        study.measure("kept tokens", f"{share:g}", replace(base, keep_tokens=share))
     for name, setting in _asked_with_prompts(base, also, own):
         for prompt, changes in PROMPTS.items():
             study.measure("prompts", f"{name} | {prompt}", replace(setting, **changes))

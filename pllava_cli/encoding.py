@@ -33,6 +33,8 @@ class ClipEncoder:
 
     Args:
         model: A folder, or a name of weights.toml; `None` takes the default checkpoint.
+        keep_tokens: Share of the visual tokens to leave, above 0 and at most 1: what stays the same over
+            time is merged (`pllava_cli.model.thinning`), so that encoding and answering take less time.
         system: System text; `None` takes the project's, "" none.
         offline: Say in errors that nothing may be fetched (nothing ever is).
         decode_timeout_s: Seconds a decoder may go without progress before it is abandoned.
@@ -52,6 +54,7 @@ class ClipEncoder:
         base: str | Path | None = None,
         num_frames: int | None = None,
         pooling_shape: PoolingShape | None = None,
+        keep_tokens: float = 1.0,
         system: str | None = None,
         offline: bool = False,
         decode_timeout_s: float = 60.0,
@@ -69,6 +72,7 @@ class ClipEncoder:
             base=base,
             num_frames=num_frames,
             pooling_shape=pooling_shape,
+            keep_tokens=keep_tokens,
             offline=offline,
             on_bytes=lambda done, total: self._tell("loading", done, total),
         )
@@ -79,6 +83,7 @@ class ClipEncoder:
         self.num_frames: int = config.num_frames
         time_slots, rows, columns = config.pooling_shape
         self.pooling_shape = (time_slots, rows, columns)
+        self.keep_tokens: float = config.keep_tokens
         self.warnings = self.processor.warnings + opened.warnings
         if alpha is not None and opened.alpha is None:
             self.warnings += (f"an alpha of {alpha:g} changes nothing: {name} has no LoRA weights",)

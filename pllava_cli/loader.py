@@ -132,12 +132,15 @@ def check_checkpoint(
     base: str | Path | None,
     num_frames: int | None,
     pooling_shape: PoolingShape | None,
+    keep_tokens: float = 1.0,
     offline: bool = False,
     **runtime: Any,
 ) -> Checked:
     """Find and check a checkpoint; what is not said stands in the registry or in its own files.
 
     Arguments and errors are those of `load_model`, and:
+        keep_tokens: Share of the visual tokens to leave, above 0 and at most 1; for `Captioner`, as the
+            library's own `generate` does not know where they stand.
         offline: Say in errors that nothing may be fetched (nothing ever is).
     """
     checkpoint = registry.find(path_or_name)
@@ -162,6 +165,7 @@ def check_checkpoint(
         base=base_folder,
         num_frames=num_frames if num_frames is not None else checkpoint.num_frames,
         pooling_shape=pooling_shape if pooling_shape is not None else checkpoint.pooling_shape,
+        keep_tokens=keep_tokens,
         lighter=_lighter(),
         smaller=_smaller(checkpoint),
         **runtime,

@@ -36,9 +36,10 @@ class PromptIds:
         """
         check_text(self._system, "the system text")
         ids = self._ids("")
-        if len(ids) >= self._positions:
+        taken = self._taken(ids)
+        if taken >= self._positions:
             raise UsageError(
-                f"the system text and the clip need {len(ids)} of the model's {self._positions} positions",
+                f"the system text and the clip need {taken} of the model's {self._positions} positions",
                 "use a shorter --system text or a smaller --pooling-shape",
             )
         return ids[: _after_clip(ids, self._processor.tokenizer.placeholder_id)]
@@ -78,12 +79,17 @@ class PromptIds:
         check_text(question, "the question")
         check_text(answer_start, "the answer's start")
         ids = self._ids(question, answer_start)
-        if len(ids) + max_new_tokens > self._positions:
+        taken = self._taken(ids)
+        if taken + max_new_tokens > self._positions:
             raise UsageError(
-                f"prompt and answer need {len(ids)} + {max_new_tokens} positions of {self._positions}",
+                f"prompt and answer need {taken} + {max_new_tokens} positions of {self._positions}",
                 "ask a shorter question, or use a smaller --max-new-tokens or --pooling-shape",
             )
         return ids
+
+    def _taken(self, ids: list[int]) -> int:
+        """Positions of a prompt; a clip's merged tokens are as far apart as all of its tokens would be."""
+        return len(ids) + self._processor.pooled_tokens - self._processor.visual_tokens
 
     def _ids(self, question: str, answer_start: str = "") -> list[int]:
         turns = self._template.turns(question)

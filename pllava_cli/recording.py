@@ -48,7 +48,11 @@ class Opened(Protocol):
 
     @property
     def pooling_shape(self) -> tuple[int, int, int]:
-        """Visual tokens that remain."""
+        """Visual tokens that remain after pooling."""
+
+    @property
+    def keep_tokens(self) -> float:
+        """The share of these that is left."""
 
 
 def model_of(opened: Opened) -> records.Model:
@@ -62,6 +66,7 @@ def model_of(opened: Opened) -> records.Model:
         quantize=opened.plan.quantize,
         num_frames=opened.num_frames,
         pooling_shape=opened.pooling_shape,
+        keep_tokens=opened.keep_tokens,
     )
 
 

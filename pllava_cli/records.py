@@ -89,6 +89,8 @@ class Model:
     quantize: str
     num_frames: int
     pooling_shape: tuple[int, int, int]
+    keep_tokens: float = 1.0
+    """The share of the pooled visual tokens that was left."""
 
 
 @dataclass(frozen=True)
@@ -148,12 +150,15 @@ class Record:
         }
         if self.decoding.temperature == 0:  # greedy: neither plays a part
             del decoding["top_p"], decoding["seed"]
+        model = dict(vars(self.model))
+        if self.model.keep_tokens == 1:  # the same text as before there was a choice
+            del model["keep_tokens"]
         parts = {
             "task": self.task,
             "question": self.question,
             "system": self.system,
             "segment": vars(self.segment),
-            "model": vars(self.model),
+            "model": model,
             "decoding": decoding,
         }
         return hashlib.sha256(_dumps(parts, sort_keys=True).encode()).hexdigest()[:_FINGERPRINT_CHARACTERS]

@@ -31,6 +31,8 @@ class Settings:
     num_frames: int | None
     pooling_shape: tuple[int, int, int] | Literal["none"] | None
     """"none": not pooled at all."""
+    keep_tokens: float
+    """The share of the visual tokens that is left after pooling; 1: all."""
     device: str
     dtype: str
     quantize: str
@@ -123,6 +125,7 @@ OPTIONS: dict[str, Option] = {
     "preset": Option(_preset),
     "frames": Option(LIMITS["num_frames"], integer_text),
     "pooling_shape": Option(_pooling_shape, _shape_text),
+    "keep_tokens": Option(LIMITS["keep_tokens"], number_text),
     "alpha": Option(LIMITS["alpha"], number_text),
     "prompt": Option(cf.filled_text),
     "prompt_file": Option(cf.filled_text),
@@ -208,6 +211,7 @@ def resolve(flags: Mapping[str, Any]) -> Settings:
         alpha=pick("alpha", None, "the checkpoint"),
         num_frames=pick("frames", None, "the checkpoint"),
         pooling_shape=pick("pooling_shape", None, "the checkpoint"),
+        keep_tokens=pick("keep_tokens", 1.0, "default"),
         device=pick("device", "auto", "default"),
         dtype=pick("dtype", "auto", "default"),
         quantize=pick("quantize", "auto", "default"),

@@ -100,6 +100,7 @@ LIMITS: dict[str, cf.Check] = {
     "alpha": cf.number(0, 1e6),
     "num_frames": cf.integer(1, _MOST_FRAMES),
     "pooling_shape": cf.pooling_shape,
+    "keep_tokens": cf.number(0.001, 1),
     "max_new_tokens": cf.integer(1, 1 << 20),
     "temperature": cf.number(0, 100),
     "top_p": cf.number(1e-6, 1),

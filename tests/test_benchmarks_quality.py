@@ -250,10 +250,12 @@ class TestRuns:
         own = rows["prompts"][0].loaded.alpha
         assert own is not None
         assert [row.loaded.alpha for row in rows["alpha"]] == [own * n / 4 for n in range(ALPHAS)]
+        kept = [row for row in study.rows if row.table == "kept tokens"]
+        assert [(row.name, row.loaded.visual_tokens) for row in kept] == [("1", 16), ("0.5", 8), ("0.25", 4)]
+        assert [*study.failed] == ["kept tokens, 0.16"]  # of four places not one each
         # Asked once: 8 x 4 x 4; the same checkpoint again, as many prompts not pooled (it has nothing to
-        # pool), and what it is by itself: the prompt and the alpha that it was trained with.
-        assert len(asked) == len({*asked}) == len(study.rows) - 1 - 2 * len(PROMPTS) - 2
-        assert not study.failed
+        # pool), and what it is by itself: all tokens, the prompt and the alpha that it was trained with.
+        assert len(asked) == len({*asked}) == len(study.rows) - 1 - 2 * len(PROMPTS) - 3
 
 
 class TestReport:

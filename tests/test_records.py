@@ -93,6 +93,7 @@ def test_error_codes(kind: type[ClipError], code: str) -> None:
                 "quantize": "4bit",
                 "num_frames": 8,
                 "pooling_shape": (16, 6, 6),
+                "keep_tokens": 0.25,
             }.items()
         ],
         {"decoding": dataclasses.replace(DECODING, max_new_tokens=10)},

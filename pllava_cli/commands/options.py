@@ -115,6 +115,15 @@ class RunFlags(OutputFlags):
             help="Frames, rows and columns of visual tokens that remain after pooling; none: all of them.",
         ),
     ] = None
+    keep_tokens: Annotated[
+        str | None,
+        Option(
+            metavar="SHARE",
+            rich_help_panel=FRAMES,
+            help="Share of the visual tokens to leave, above 0 and at most 1: what stays the same over time"
+            " is merged.",
+        ),
+    ] = None
     start: Annotated[
         str | None,
         Option(metavar="TIME", rich_help_panel=FRAMES, help="Look from here on: seconds or [HH:]MM:SS."),

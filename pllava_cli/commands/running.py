@@ -179,6 +179,7 @@ def foresee(settings: Settings) -> Recording:
         quantize=prepared.plan.quantize,
         num_frames=prepared.model.config.num_frames,
         pooling_shape=(slots, rows, columns),
+        keep_tokens=settings.keep_tokens,
     )
     system = SYSTEM if settings.system is None else settings.system
     prompt = CAPTION if settings.prompt is None else settings.prompt
@@ -243,6 +244,7 @@ def _checkpoint_options(settings: Settings) -> dict[str, Any]:
         "base": settings.base,
         "num_frames": settings.num_frames,
         "pooling_shape": settings.pooling_shape,
+        "keep_tokens": settings.keep_tokens,
         "offline": settings.offline,
     }
 

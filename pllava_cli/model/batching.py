@@ -63,12 +63,15 @@ def remember(
     at_once = clips_per_pass(len(prefix_ids), model.config.num_frames)
     for first in range(0, len(pictures), at_once):
         some = pictures[first : first + at_once]
-        visual = model.encode_frames(preprocess.normalise(np.concatenate(some)), on_frames)
         with torch.inference_mode():
-            embeddings = model.embed(torch.tensor([prefix_ids] * len(some), device=model.device), visual)
+            pixels = preprocess.normalise(np.concatenate(some))
+            visual, widths = model.model.encode_clips(pixels, on_frames)
+            ids = torch.tensor([prefix_ids] * len(some), device=model.device)
+            embeddings = model.embed(ids, visual.flatten(0, 1))
+            positions = None if widths is None else model.positions(ids, widths)
         cache.rewind(0)
         cache.work_on(slice(first, first + len(some)))
-        prefill(model, cache, embeddings, on_layer)
+        prefill(model, cache, embeddings, on_layer, positions)
     cache.work_on(slice(None))
     if model.device.type == "cuda":
         torch.cuda.synchronize(model.device)  # so that the time told is the time taken

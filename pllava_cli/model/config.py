@@ -4,6 +4,7 @@ The released folders call themselves "llava" and leave out whatever equalled a l
 they were written, so they are read here field by field and never through the library's guessing.
 """
 
+import math
 from typing import Any
 
 from huggingface_hub.dataclasses import strict
@@ -33,19 +34,26 @@ class PllavaConfig(LlavaConfig):  # type: ignore[misc]
     """Configuration of `PllavaForConditionalGeneration`.
 
     `pooling_shape` is (T, H, W): how many temporal slots, patch rows and patch columns are left of a
-    clip after average pooling; their product is the number of visual tokens of a clip.
+    clip after average pooling; their product is the number of pooled tokens of a clip, and `keep_tokens`
+    the share of them that is left as visual tokens. It is a choice of a run, and no file's.
     """
 
     model_type = "pllava"
 
     num_frames: int = 1
     pooling_shape: list[int] | tuple[int, ...] = (1, 24, 24)
+    keep_tokens: float = 1.0
+
+    @property
+    def pooled_tokens(self) -> int:
+        """Tokens of one clip after pooling."""
+        t, h, w = self.pooling_shape
+        return t * h * w
 
     @property
     def visual_tokens(self) -> int:
-        """Visual tokens of one clip."""
-        t, h, w = self.pooling_shape
-        return t * h * w
+        """Visual tokens of one clip: what is left of the pooled ones."""
+        return round(self.keep_tokens * self.pooled_tokens)
 
     @property
     def patch_grid(self) -> tuple[int, int]:
@@ -66,7 +74,10 @@ class PllavaConfig(LlavaConfig):  # type: ignore[misc]
 
 
 def read_config(
-    raw: dict[str, Any], num_frames: int | None, pooling_shape: PoolingShape | None
+    raw: dict[str, Any],
+    num_frames: int | None,
+    pooling_shape: PoolingShape | None,
+    keep_tokens: float = 1.0,
 ) -> PllavaConfig:
     """Build a `PllavaConfig` from the `config.json` of any known layout.
 
@@ -74,10 +85,11 @@ def read_config(
         raw: The parsed file.
         num_frames: Frames a clip is sampled to; `None` takes the checkpoint's.
         pooling_shape: (T, H, W), or "none" to pool nothing; `None` takes the checkpoint's.
+        keep_tokens: The share of the pooled tokens to leave; at least one is left of each place of the frame.
 
     Raises:
         CheckpointError: A needed field is missing or has a value that no PLLaVA can have.
-        UsageError: `num_frames` or `pooling_shape` cannot be.
+        UsageError: `num_frames`, `pooling_shape` or `keep_tokens` cannot be.
     """
     _check_options(num_frames, pooling_shape)
     for part in ("text_config", "vision_config"):
@@ -103,6 +115,7 @@ def read_config(
             vision_feature_select_strategy=raw.get("vision_feature_select_strategy", "default"),
             num_frames=frames,
             pooling_shape=(1, 1, 1) if shape == "none" else tuple(shape),
+            keep_tokens=float(keep_tokens),
         )
         if shape == "none":
             config.pooling_shape = (config.num_frames, *config.patch_grid)
@@ -112,6 +125,7 @@ def read_config(
             "the file is damaged or belongs to another kind of model",
         ) from error
     _check(config)
+    _check_share(config)
     _check_room(config, CheckpointError if pooling_shape is None else UsageError)
     return config
 
@@ -175,12 +189,27 @@ def _check(config: PllavaConfig) -> None:
         )
 
 
+def _check_share(config: PllavaConfig) -> None:
+    if not 0 < config.keep_tokens <= 1:  # which NaN is not either
+        raise UsageError(
+            f"a share of {config.keep_tokens:g} of the visual tokens cannot be left",
+            "give --keep-tokens above 0 and at most 1",
+        )
+    slots, rows, columns = config.pooling_shape
+    if config.visual_tokens < rows * columns:
+        raise UsageError(
+            f"{config.keep_tokens:g} of {config.pooled_tokens} visual tokens is {config.visual_tokens}, fewer"
+            f" than the {rows}x{columns} of one frame: only what is alike over time is merged",
+            f"give --keep-tokens {math.ceil(1e4 / slots) / 1e4:g} or more, or a smaller --pooling-shape",
+        )
+
+
 def _check_room(config: PllavaConfig, blamed: type[PllavaError]) -> None:
     shape = config.pooling_shape
     positions = config.text_config.max_position_embeddings
-    if config.visual_tokens >= positions:
+    if config.pooled_tokens >= positions:  # merged tokens keep the positions of all
         raise blamed(
-            f"a pooling shape of {'x'.join(map(str, shape))} makes {config.visual_tokens} visual tokens; "
+            f"a pooling shape of {'x'.join(map(str, shape))} makes {config.pooled_tokens} visual tokens; "
             f"the language model has {positions} positions",
             "choose a smaller --pooling-shape",
         )

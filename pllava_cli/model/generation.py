@@ -119,16 +119,18 @@ def step(model: PllavaForConditionalGeneration, cache: PrefixCache, ids: Sequenc
 def prefill(
     model: PllavaForConditionalGeneration,
     cache: PrefixCache,
-    embeddings_1SD: Tensor,
+    embeddings_BSD: Tensor,
     on_layer: Callable[[int], None] | None = None,
+    positions_BS: Tensor | None = None,
 ) -> None:
-    """Fill the cache with embeddings [1, S, D]; no logits are computed.
+    """Fill the cache with embeddings [B, S, D]; no logits are computed.
 
     Args:
         model: The model.
         cache: What it holds comes before the embeddings.
-        embeddings_1SD: Of text and visual tokens, in order.
+        embeddings_BSD: Of text and visual tokens, in order.
         on_layer: Told the number of layers done, as each is: on a CPU this takes minutes.
+        positions_BS: Where they stand; `None`: one after another behind what the cache holds.
     """
     language_model = model.model.language_model
     hooks = []
@@ -136,8 +138,10 @@ def prefill(
         for number, layer in enumerate(language_model.layers, 1):
             hooks.append(layer.register_forward_hook(lambda *_, number=number: on_layer(number)))
     try:
-        cache.reserve(cache.length + embeddings_1SD.shape[1])
-        language_model(inputs_embeds=embeddings_1SD, past_key_values=cache, use_cache=True)
+        cache.reserve(cache.length + embeddings_BSD.shape[1])
+        language_model(
+            inputs_embeds=embeddings_BSD, position_ids=positions_BS, past_key_values=cache, use_cache=True
+        )
     finally:
         for hook in hooks:
             hook.remove()

@@ -64,6 +64,8 @@ class LoadOptions:
     """Folder of the checkpoint that an adapter lies over."""
     num_frames: int | None = None
     pooling_shape: PoolingShape | None = None
+    keep_tokens: float = 1.0
+    """The share of the visual tokens to leave."""
     lighter: tuple[Lighter, ...] = ()
     """What an error may offer where the memory does not suffice: other options, and then"""
     smaller: tuple[devices.Offer, ...] = ()
@@ -143,7 +145,8 @@ def prepare(folder: Path, options: LoadOptions) -> Prepared:
         DeviceError: The device is not there, or the model does not fit.
         UsageError: An option that does not apply to this checkpoint.
     """
-    config = read_config(read_json(folder / "config.json"), options.num_frames, options.pooling_shape)
+    raw = read_json(folder / "config.json")
+    config = read_config(raw, options.num_frames, options.pooling_shape, options.keep_tokens)
     model = empty_model(config)
     recipes = _recipes(folder, options, model)
     set_generation(model, folder)

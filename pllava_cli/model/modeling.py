@@ -2,7 +2,7 @@
 
 Three parts differ from LLaVA: the vision tower ends at the selected layer (what lies above it is
 never run and never loaded), the projector pools, and a clip of `num_frames` frames gives one block
-of visual tokens. Everything else, generation included, is the library's.
+of visual tokens, of which a share may be left. Everything else, generation included, is the library's.
 """
 
 from collections.abc import Callable
@@ -20,6 +20,7 @@ from transformers.models.llava.modeling_llava import (
 
 from pllava_cli.model.config import PllavaConfig
 from pllava_cli.model.pooling import PooledProjector
+from pllava_cli.model.thinning import thin
 
 FramesSeen = Callable[[int, int], None]
 """Called with (frames seen so far, frames in all) while the vision tower works."""
@@ -74,8 +75,13 @@ class PllavaModel(LlavaModel):  # type: ignore[misc]
                 on_frames(min(start + self.frames_at_once, len(pixels_FCHW)), len(pixels_FCHW))
         return torch.cat(patches)
 
-    def encode_clips(self, pixels_FCHW: Tensor, on_frames: FramesSeen | None = None) -> Tensor:
+    def encode_clips(
+        self, pixels_FCHW: Tensor, on_frames: FramesSeen | None = None
+    ) -> tuple[Tensor, Tensor | None]:
         """Visual tokens [B, visual tokens, width] of the B clips whose frames come one after another.
+
+        And how many positions each of them takes [B, visual tokens]; `None` where all take one, because
+        none have been merged.
 
         Raises:
             ValueError: The number of frames is no multiple of the clip length.
@@ -85,14 +91,27 @@ class PllavaModel(LlavaModel):  # type: ignore[misc]
             raise ValueError(f"{len(pixels_FCHW)} frames given, but a clip has {frames}")
         rows, columns = self.config.patch_grid
         patches = self.see(pixels_FCHW, on_frames)
-        visual: Tensor = self.multi_modal_projector(
+        pooled_BSD: Tensor = self.multi_modal_projector(
             patches.view(-1, frames, rows, columns, patches.shape[-1])
         )
-        return visual
+        if self.config.visual_tokens == self.config.pooled_tokens:
+            return pooled_BSD, None
+        clips, _, width = pooled_BSD.shape
+        grids_BTPD = pooled_BSD.view(clips, self.config.pooling_shape[0], -1, width)
+        thinned = [thin(grid_TPD, self.config.visual_tokens) for grid_TPD in grids_BTPD]
+        tokens, widths = zip(*thinned, strict=True)
+        return torch.stack(tokens), torch.stack(widths)
 
     def get_image_features(self, pixel_values: Tensor, **kwargs: object) -> BaseModelOutputWithPooling:
-        """LLaVA's hook: the visual tokens of every clip, as a list in `pooler_output`."""
-        return BaseModelOutputWithPooling(pooler_output=list(self.encode_clips(pixel_values)))
+        """LLaVA's hook: the visual tokens of every clip, as a list in `pooler_output`.
+
+        Raises:
+            ValueError: Tokens have been merged: the library would number those that are left one by one.
+        """
+        visual, widths = self.encode_clips(pixel_values)
+        if widths is not None:
+            raise ValueError("merged visual tokens stand at positions that only Captioner gives them")
+        return BaseModelOutputWithPooling(pooler_output=list(visual))
 
 
 class PllavaForConditionalGeneration(LlavaForConditionalGeneration):  # type: ignore[misc]
@@ -114,7 +133,7 @@ class PllavaForConditionalGeneration(LlavaForConditionalGeneration):  # type: ig
     @torch.inference_mode()
     def encode_frames(self, pixel_values: Tensor, on_frames: FramesSeen | None = None) -> Tensor:
         """Visual tokens [clips * visual tokens, width] of frames [clips * num_frames, 3, S, S]."""
-        return self.model.encode_clips(pixel_values, on_frames).flatten(0, 1)
+        return self.model.encode_clips(pixel_values, on_frames)[0].flatten(0, 1)
 
     def embed(self, input_ids: Tensor, visual_tokens: Tensor | None = None) -> Tensor:
         """Embeddings [B, S, D] of ids [B, S], with `visual_tokens` [n, D] at the placeholders.
@@ -130,3 +149,15 @@ class PllavaForConditionalGeneration(LlavaForConditionalGeneration):  # type: ig
         if placeholders != len(visual_tokens):
             raise ValueError(f"{placeholders} placeholders in the prompt, {len(visual_tokens)} visual tokens")
         return embeddings.masked_scatter(is_visual.unsqueeze(-1), visual_tokens.to(embeddings))
+
+    def positions(self, input_ids: Tensor, widths: Tensor) -> Tensor:
+        """Where ids [B, S] stand, with the `widths` [n] of visual tokens at the placeholders: [B, S].
+
+        Every token is as far from every other as it would be if nothing were merged: from that the language
+        model knows what was when and where. Only differences count for it (rotary embeddings, arXiv
+        2104.09864), so what comes after S goes on from S as ever, and what is before moves back, below 0.
+        """
+        is_visual = input_ids == self.config.image_token_id
+        taken_BS = torch.ones_like(input_ids).masked_scatter(is_visual, widths.to(input_ids))
+        in_all_B1 = taken_BS.sum(1, keepdim=True)
+        return taken_BS.cumsum(1) - taken_BS - in_all_B1 + input_ids.shape[1]

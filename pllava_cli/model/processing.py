@@ -41,7 +41,7 @@ class Processor:
         self.preprocess = ClipPreprocessor.from_config(read_json(folder / "preprocessor_config.json"))
         _check_fits(config, self.tokenizer, self.preprocess)
         self.num_frames = config.num_frames
-        self.visual_tokens = config.visual_tokens
+        self.visual_tokens, self.pooled_tokens = config.visual_tokens, config.pooled_tokens
         self.pad_id = pad_id
         self.warnings: tuple[str, ...] = ()
         if config.image_token_id != self.tokenizer.placeholder_id:

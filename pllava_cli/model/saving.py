@@ -124,7 +124,8 @@ def prepare_save(folder: Path, options: LoadOptions) -> Prepared:
     """
     record = read_record(folder)
     _check_asked(folder, record, options)
-    config = read_config(read_json(folder / "config.json"), options.num_frames, options.pooling_shape)
+    raw = read_json(folder / "config.json")
+    config = read_config(raw, options.num_frames, options.pooling_shape, options.keep_tokens)
     model = empty_model(config)
     recipes = recipes_of(folder, record, model)
     set_generation(model, folder)

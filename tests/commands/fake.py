@@ -88,6 +88,7 @@ def make_captioner(script: Script) -> type:
             base: str | Path | None = None,
             num_frames: int | None = None,
             pooling_shape: tuple[int, int, int] | None = None,
+            keep_tokens: float = 1.0,
             system: str | None = None,
             offline: bool = False,
             decode_timeout_s: float = 60.0,
@@ -103,6 +104,7 @@ def make_captioner(script: Script) -> type:
             self.alpha = 4.0 if alpha is None else alpha
             self.num_frames = num_frames or 16
             self.pooling_shape = pooling_shape or (16, 12, 12)
+            self.keep_tokens = keep_tokens
             self.base = base
             self.warnings = script.warnings
             self.system = "a system text" if system is None else system

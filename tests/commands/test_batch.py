@@ -159,7 +159,9 @@ def test_what_is_done_is_not_done_again_and_what_failed_is(run: Run, clips: Path
     assert Path("out.jsonl").read_bytes() == after
 
 
-@pytest.mark.parametrize("change", [("--prompt", "Why?"), ("--system", "Be brief."), ("--frames", "2")])
+@pytest.mark.parametrize(
+    "change", [("--prompt", "Why?"), ("--system", "Be brief."), ("--frames", "2"), ("--keep-tokens", "0.5")]
+)
 def test_a_changed_setting_is_noticed(run: Run, clips: Path, change: tuple[str, str]) -> None:
     assert run("clips", "-o", "out.jsonl").status == 0
     before = Path("out.jsonl").read_bytes()
