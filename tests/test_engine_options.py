@@ -193,7 +193,7 @@ class TestDevice:
         def has(size: float) -> None:
             cpu = DeviceInfo("cpu", "2 threads", 1 << 40, int(size))
             monkeypatch.setattr(device_module, "devices", lambda: [cpu])
-            monkeypatch.setattr(device_module, "cpu_has_bf16_units", lambda: False)
+            monkeypatch.setattr(device_module, "cpu_prefers_bf16", lambda layer: False)
 
         return has
 

@@ -49,8 +49,9 @@ _PRECISIONS = {"bf16": ("bf16", "none"), "int8": ("bf16", "8bit"), "nf4": ("bf16
 def doctor(terminal: Terminal, flags: OutputFlags) -> int:
     """Show what this machine has and which checkpoint fits it.
 
-    Libraries, devices, codecs, the folder for checkpoints, every setting with where it comes from,
-    and the precisions in which each checkpoint fits. Something optional that is missing is no error.
+    Libraries, devices, the precision that suits the CPU, codecs, the folder for checkpoints, every
+    setting with where it comes from, and the precisions in which each checkpoint fits. Something
+    optional that is missing is no error.
     """
     terminal.progress.update("looking around", 0, 0)
     report = examine()
@@ -71,6 +72,7 @@ def examine() -> dict[str, Any]:
         "system": platform.platform(),
         "packages": {name: _version(package) for name, package in PACKAGES.items()},
         "devices": devices,
+        "precision": _guarded(_precision),
         "quantization": backend,
         "codecs": _guarded(codecs.examine),
         "cache": _guarded(_cache),
@@ -114,6 +116,13 @@ def _devices() -> list[dict[str, Any]]:
         }
         for index, each in enumerate(found)
     ]
+
+
+def _precision() -> dict[str, str]:
+    from pllava_cli.model.device import cpu_precision
+
+    dtype, why = cpu_precision()
+    return {"cpu": dtype, "why": why}
 
 
 def _quantization() -> dict[str, Any]:
@@ -177,6 +186,7 @@ def _render(terminal: Terminal, report: dict[str, Any]) -> None:
             )
             for each in found
         ],
+        "precision": lambda found: [("cpu", found["cpu"], found["why"])],
         "quantization": lambda found: [("usable" if found["usable"] else "not usable", found["why"])],
         "codecs": lambda found: (
             [("codec", *found)]

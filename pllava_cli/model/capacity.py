@@ -76,9 +76,9 @@ class Capacity:
         # Patches as they come and joined; the projector's first layer, its activation, and a copy to pool.
         patches: int = frames * rows * columns * (2 * vision.hidden_size + 3 * text.hidden_size)
         prefill = clips * self.prefix_length * self._hidden_numbers()
-        # A packed layer is unpacked to be multiplied.
-        unpacked: int = text.hidden_size * text.intermediate_size
-        return pixels + (patches + prefill + unpacked) * self.bytes_each
+        # A layer that is packed is unpacked to be multiplied, to float32 at most.
+        unpacked: int = text.hidden_size * text.intermediate_size * 4
+        return pixels + unpacked + (patches + prefill) * self.bytes_each
 
     def _hidden_numbers(self) -> int:
         """Numbers held for one position inside a layer, as if nothing of it were let go.

@@ -74,6 +74,9 @@ class RuntimePlan:
     """What the user should know before it begins."""
     layers: tuple[str, ...] = ()
     """The device of each layer of the language model; none: all of them lie on `device`."""
+    many_rows: str | None = None
+    """Precision in which a CPU multiplies many rows, `dtype` or a more exact one; `None` on other devices.
+    Like the device itself it is no part of a record: it changes no more than the rounding."""
 
     def device_of(self, name: str) -> str:
         """The device of a parameter, by its name."""
@@ -83,9 +86,16 @@ class RuntimePlan:
     @property
     def torch_dtype(self) -> "torch.dtype":
         """The precision as torch names it."""
-        import torch
+        from pllava_cli.model.precision import TORCH_DTYPES
 
-        return {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}[self.dtype]
+        return TORCH_DTYPES[self.dtype]
+
+    @property
+    def torch_many_rows(self) -> "torch.dtype | None":
+        """The precision of many rows as torch names it."""
+        from pllava_cli.model.precision import TORCH_DTYPES
+
+        return TORCH_DTYPES[self.many_rows] if self.many_rows else None
 
 
 @dataclass(frozen=True)
@@ -165,13 +175,15 @@ def choose(
     for number, place in enumerate(places):
         if number == 1 and (spread := _spread(need, dtype, quantize)) is not None:
             return spread
-        options, room = _options(dtype, quantize, place.info), _room(place.info)
+        options, room = _options(dtype, quantize, place.info, need), _room(place.info)
         fitting = next((option for option in options if need.bytes(*option) <= room), None)
         if fitting is not None:
-            reasons = (*place.reasons, _why(fitting, options[0], need, room))
-            return RuntimePlan(place.device, *fitting, reasons, _warnings(place, device, need, fitting))
+            many_rows, speed = _many_rows(dtype, fitting[0], place.info, need)
+            reasons = (*place.reasons, *speed, _why(fitting, options[0], need, room))
+            warnings = _warnings(place, device, need, fitting)
+            return RuntimePlan(place.device, *fitting, reasons, warnings, many_rows=many_rows)
     first = places[0]
-    options = _options(dtype, quantize, first.info)
+    options = _options(dtype, quantize, first.info, need)
     smallest = min(options, key=lambda option: need.bytes(*option))
     if not must_fit:
         return RuntimePlan(first.device, *smallest, (*first.reasons, f"{_spell(smallest)} does not fit"))
@@ -195,9 +207,9 @@ def _room(info: DeviceInfo) -> int:
     return int(info.free_bytes * SPARE)
 
 
-def _options(dtype: str, quantize: str, info: DeviceInfo) -> list[tuple[str, str]]:
+def _options(dtype: str, quantize: str, info: DeviceInfo, need: Footprint) -> list[tuple[str, str]]:
     """Precision and quantisation that are allowed on a device, the best first."""
-    return [(d, q) for q in _quantizations(quantize) for d in _dtypes(dtype, q, info)]
+    return [(d, q) for q in _quantizations(quantize) for d in _dtypes(dtype, info, need)]
 
 
 def _check_names(dtype: str, quantize: str) -> None:
@@ -245,7 +257,7 @@ def _spread(need: Footprint, dtype: str, quantize: str) -> RuntimePlan | None:
     if len(cuda) < 2 or need.layers < 2:
         return None
     rooms = {f"cuda:{number}": _room(info) for number, info in enumerate(cuda)}
-    for option in _options(dtype, quantize, cuda[0]):
+    for option in _options(dtype, quantize, cuda[0], need):
         other = need.other * DTYPES[option[0]]
         layers = split(need.layers, need.layer_bytes(*option), other, rooms)
         if layers is not None:
@@ -274,16 +286,69 @@ def _quantizations(asked: str) -> list[str]:
     return ["none", "4bit"] if quantization_backend()[0] else ["none"]
 
 
-def _dtypes(asked: str, quantize: str, info: DeviceInfo) -> list[str]:
+def _dtypes(asked: str, info: DeviceInfo, need: Footprint) -> list[str]:
     if asked != "auto":
         return [asked]
     if info.kind == "cuda":
         import torch
 
         return ["bf16"] if torch.cuda.is_bf16_supported() else ["fp16"]
-    # With bf16 units a CPU multiplies bf16 more than twice as fast as fp32, without them half as fast
-    # (benchmarks/RESULTS.md); then bf16 is the choice only where fp32 does not fit.
-    return ["bf16"] if cpu_has_bf16_units() else ["fp32", "bf16"]
+    return ["bf16"] if cpu_prefers_bf16(need.layer) else ["fp32", "bf16"]  # fp32 where it fits
+
+
+def cpu_prefers_bf16(layer: tuple[int, int, int]) -> bool:
+    """Whether to compute in bf16 on this CPU even where fp32 fits.
+
+    It should with units for bf16 and should not without: one core multiplies it more than twice as fast
+    with them and half as fast without (benchmarks/RESULTS.md). But on some the units gain nothing, and
+    then the measurement has the last word.
+
+    Args:
+        layer: Rows, inputs and outputs of a product of the model.
+    """
+    from pllava_cli.model.precision import GAIN
+
+    times = times_of_fp32("bf16", layer)
+    return times < GAIN if cpu_has_bf16_units() else times <= 1 / GAIN
+
+
+def cpu_precision(layer: tuple[int, int, int] = (2304, 4096, 4096)) -> tuple[str, str]:
+    """The precision that `choose` takes on this CPU where the memory suffices, and why.
+
+    Args:
+        layer: Rows, inputs and outputs of a product; without it, one of a 7B model.
+    """
+    why = compared("bf16", times_of_fp32("bf16", layer))
+    return "bf16" if cpu_prefers_bf16(layer) else "fp32", why
+
+
+def times_of_fp32(dtype: str, layer: tuple[int, int, int]) -> float:
+    """How many times as long as in fp32 a product takes on this CPU: measured, once in a process."""
+    from pllava_cli.model import precision
+
+    return precision.times_of_fp32(dtype, layer)
+
+
+def compared(dtype: str, times: float) -> str:
+    """Say what `times_of_fp32` has measured."""
+    fast, slow, ratio = ("fp32", dtype, times) if times >= 1 else (dtype, "fp32", 1 / times)
+    return f"the CPU multiplies {fast} {ratio:.1f} times as fast as {slow}"
+
+
+def _many_rows(asked: str, dtype: str, info: DeviceInfo, need: Footprint) -> tuple[str | None, list[str]]:
+    """In which precision many rows are to be multiplied, and why."""
+    if info.kind != "cpu":
+        return None, []
+    if asked == "fp32":
+        return asked, []
+    from pllava_cli.model.precision import GAIN
+
+    sixteen = "bf16" if dtype == "fp32" else dtype
+    times = times_of_fp32(sixteen, need.layer)
+    why = compared(sixteen, times)
+    if dtype == "fp32" or times < GAIN:
+        return dtype, [why]
+    return "fp32", [f"{why}: {dtype} is widened where many rows are multiplied"]
 
 
 def _spell(option: tuple[str, str]) -> str:
@@ -314,6 +379,6 @@ def _what_would_fit(
             return f"use {packing.option} {offer.option}"
     if place.device != "cpu":
         cpu = devices()[-1]
-        if any(need.bytes(*option) <= _room(cpu) for option in _options("auto", "auto", cpu)):
+        if any(need.bytes(*option) <= _room(cpu) for option in _options("auto", "auto", cpu, need)):
             return "use --device cpu, which is slower, or free memory; `pllava doctor` shows what fits"
     return "use --preset fast or a smaller checkpoint, or free memory; `pllava doctor` shows what fits"

@@ -33,12 +33,18 @@ class Footprint:
     """Multiplications that encoding one clip takes; 0: not known."""
     layers: int = 1
     """Layers of the language model, over which the quantizable weights and the cache are spread."""
+    layer: tuple[int, int, int] = (0, 0, 0)
+    """Rows, inputs and outputs of the largest product that encoding a clip takes."""
 
     def bytes(self, dtype: str, quantize: str) -> int:
         """Bytes needed on the device at a precision and quantisation."""
         each = DTYPES[dtype]
         packed = QUANTIZED_BYTES.get(quantize, each)
-        return int(self.quantizable * packed + (self.other + self.working) * each)
+        kept = int(self.quantizable * packed + (self.other + self.working) * each)
+        if (dtype, quantize) == ("fp32", "none"):
+            return kept
+        _, inputs, outputs = self.layer  # kept in fewer bits, it may be multiplied in fp32
+        return kept + DTYPES["fp32"] * inputs * outputs
 
     def layer_bytes(self, dtype: str, quantize: str) -> int:
         """Bytes of one layer of the language model with its part of what a clip takes."""
@@ -63,6 +69,7 @@ def footprint(config: "PllavaConfig", shapes: dict[str, tuple[int, ...]], quanti
         working_numbers(config, config.num_frames, config.visual_tokens),
         products + packed * config.visual_tokens,
         config.text_config.num_hidden_layers,
+        (config.visual_tokens, config.text_config.hidden_size, config.text_config.intermediate_size),
     )
 
 

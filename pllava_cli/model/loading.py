@@ -23,6 +23,7 @@ from pllava_cli.model import device as devices
 from pllava_cli.model import layout, quantization
 from pllava_cli.model.config import PllavaConfig, read_config
 from pllava_cli.model.device import RuntimePlan
+from pllava_cli.model.many_rows import widen
 from pllava_cli.model.modeling import PllavaForConditionalGeneration
 from pllava_cli.model.pooling import PoolingShape
 from pllava_cli.model.spreading import connect
@@ -130,7 +131,11 @@ class Prepared:
         """
         packed: set[str] = set()
         if self.plan.quantize != "none":
-            packed = quantization.replace_linears(self.model, self.plan.quantize, self.plan.torch_dtype)
+            packed = quantization.replace_linears(
+                self.model, self.plan.quantize, self.plan.torch_dtype, self.plan.torch_many_rows
+            )
+        if self.plan.many_rows not in (None, self.plan.dtype):
+            widen(self.model)
         _fill(self.model, self.recipes, packed, self.plan, self.alpha, on_bytes)
         language_model = self.model.model.language_model
         connect(self.model, language_model.layers, language_model.norm)

@@ -9,6 +9,7 @@ import json
 import logging
 import math
 import sys
+from functools import partial
 from typing import Any
 
 import torch
@@ -58,8 +59,21 @@ def quantizable(model: nn.Module) -> dict[str, nn.Linear]:
     }
 
 
-def replace_linears(model: nn.Module, quantize: str, compute_dtype: torch.dtype) -> set[str]:
-    """Put bitsandbytes' layers, still empty, in place of the linear ones; returns the weights' names."""
+def replace_linears(
+    model: nn.Module, quantize: str, compute_dtype: torch.dtype, many_rows: torch.dtype | None = None
+) -> set[str]:
+    """Put bitsandbytes' layers, still empty, in place of the linear ones.
+
+    Args:
+        model: The network.
+        quantize: "4bit" or "8bit".
+        compute_dtype: In which 4-bit layers multiply.
+        many_rows: In which they multiply many rows on a CPU; `None` leaves that to bitsandbytes, as for
+            8 bits always: its products of integers are faster than any of floats.
+
+    Returns:
+        The names of their weights.
+    """
     bnb = bitsandbytes()
 
     names = set()
@@ -67,7 +81,7 @@ def replace_linears(model: nn.Module, quantize: str, compute_dtype: torch.dtype)
         size = (linear.in_features, linear.out_features)
         if quantize == "4bit":
             # NF4 with double quantisation is QLoRA's recipe (arXiv 2305.14314).
-            packed = bnb.nn.Linear4bit(
+            packed = _linear4bit(many_rows)(
                 *size,
                 bias=linear.bias is not None,
                 compute_dtype=compute_dtype,
@@ -84,6 +98,14 @@ def replace_linears(model: nn.Module, quantize: str, compute_dtype: torch.dtype)
         setattr(model.get_submodule(parent), child, packed)
         names.add(f"{name}.weight")
     return names
+
+
+def _linear4bit(many_rows: torch.dtype | None) -> Any:
+    if many_rows is None:
+        return bitsandbytes().nn.Linear4bit
+    from pllava_cli.model.packed import Packed4bit  # which is made of bitsandbytes' layer
+
+    return partial(Packed4bit, many_rows=many_rows)
 
 
 def pack(module: nn.Module, weight: torch.Tensor, device: torch.device) -> None:

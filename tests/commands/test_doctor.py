@@ -26,6 +26,8 @@ def device(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
     card = SimpleNamespace(kind="cuda", name="A card", total_bytes=24 * 10**9, free_bytes=18 * 10**9)
     monkeypatch.setattr(device, "devices", lambda: [card])
     monkeypatch.setattr(device, "quantization_backend", lambda: (True, "some back end"))
+    monkeypatch.setattr(device, "cpu_has_bf16_units", lambda: True)
+    monkeypatch.setattr(device, "times_of_fp32", lambda dtype, layer: 1.72)
     return device
 
 
@@ -63,6 +65,13 @@ def test_what_fits_leaves_what_a_run_leaves(run: Run, device: ModuleType) -> Non
     assert fits(report, "pllava-7b")["bf16"] == "no (15.7 GB)"
 
 
+def test_precision_of_the_cpu(run: Run, device: ModuleType) -> None:
+    report = json.loads(run("doctor", "--json").out)
+    why = "the CPU multiplies fp32 1.7 times as fast as bf16"
+    assert report["precision"] == {"cpu": "fp32", "why": why}
+    assert f"  cpu  fp32  {why}" in run("doctor").out.splitlines()
+
+
 def test_without_a_back_end_nothing_is_quantised(
     run: Run, device: ModuleType, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -88,6 +97,7 @@ def test_for_people(run: Run, device: ModuleType) -> None:
     assert sections[3:] == [
         "packages",
         "devices",
+        "precision",
         "quantization",
         "codecs",
         "cache",

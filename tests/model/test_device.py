@@ -3,6 +3,7 @@
 from typing import Any
 
 import pytest
+import torch
 
 from benchmarks.random_checkpoint import SHAPES, config
 from pllava_cli.errors import DeviceError, ExitStatus, UsageError
@@ -28,11 +29,21 @@ class Machine:
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self._patch = monkeypatch
 
-    def has(self, cpu: float, *cuda: float, bf16_units: bool = False, packing: bool = True) -> None:
+    def has(
+        self,
+        cpu: float,
+        *cuda: float,
+        bf16_units: bool = False,
+        packing: bool = True,
+        times_of_fp32: float | None = None,
+    ) -> None:
+        """`times_of_fp32`: of a product in 16 bits; `None`: half with units for it, twice without."""
         found = [DeviceInfo("cuda", f"GPU {i}", 80 * GB, int(free * GB)) for i, free in enumerate(cuda)]
         found.append(DeviceInfo("cpu", "2 threads", 64 * GB, int(cpu * GB)))
         self._patch.setattr(device_module, "devices", lambda: found)
         self._patch.setattr(device_module, "cpu_has_bf16_units", lambda: bf16_units)
+        times = times_of_fp32 or (0.5 if bf16_units else 2.0)
+        self._patch.setattr(device_module, "times_of_fp32", lambda dtype, layer: times)
         backend = (packing, "bitsandbytes 1.0" if packing else "bitsandbytes is not installed")
         self._patch.setattr(device_module, "quantization_backend", lambda: backend)
         self._patch.setattr("torch.cuda.is_bf16_supported", lambda: True)
@@ -67,6 +78,45 @@ class TestAuto:
     def test_cpu_with_bf16_units_takes_bf16(self, machine: Machine) -> None:
         machine.has(cpu=64, bf16_units=True)
         assert chosen() == ("cpu", "bf16", "none")
+
+    @pytest.mark.parametrize(
+        ("bf16_units", "times_of_fp32", "wanted"),
+        [
+            (True, 0.3, "bf16"),
+            (True, 1.2, "bf16"),  # no clear gain: what the units say
+            (True, 1.4, "fp32"),
+            (True, 1.7, "fp32"),
+            (False, 2.0, "fp32"),
+            (False, 0.9, "fp32"),
+            (False, 0.7, "bf16"),
+        ],
+    )
+    def test_measurement_overrules_the_units_where_it_is_clear(
+        self, bf16_units: bool, times_of_fp32: float, wanted: str, machine: Machine
+    ) -> None:
+        machine.has(64, bf16_units=bf16_units, times_of_fp32=times_of_fp32)
+        assert chosen() == ("cpu", wanted, "none")
+        for asked in ("fp32", "bf16", "fp16"):
+            assert chosen(dtype=asked) == ("cpu", asked, "none")
+
+    @pytest.mark.parametrize(
+        ("times_of_fp32", "reason"),
+        [
+            (1.71, "the CPU multiplies fp32 1.7 times as fast as bf16"),
+            (0.4, "the CPU multiplies bf16 2.5 times as fast as fp32"),
+        ],
+    )
+    def test_measurement_is_told(self, times_of_fp32: float, reason: str, machine: Machine) -> None:
+        machine.has(64, bf16_units=True, times_of_fp32=times_of_fp32)
+        assert reason in choose(SEVEN_B).reasons
+
+    def test_memory_decides_before_speed(self, machine: Machine) -> None:
+        machine.has(30, bf16_units=True, times_of_fp32=1.7)
+        plan = choose(SEVEN_B)
+        assert (plan.dtype, plan.many_rows) == ("bf16", "fp32")
+        speed, size = plan.reasons[-2:]
+        assert speed.startswith("the CPU multiplies fp32 1.7 times as fast as bf16: bf16 is widened")
+        assert size == "fp32 would need 31.5 GB; bf16 fits: 15.7 GB of 27.0 GB"
 
     @pytest.mark.parametrize(("free_gb", "quantize"), [(24, "none"), (17, "4bit"), (8, "4bit")])
     def test_best_that_fits_on_a_gpu(self, free_gb: float, quantize: str, machine: Machine) -> None:
@@ -145,6 +195,28 @@ class TestAsked:
             choose(SEVEN_B, **options)
         assert hint in caught.value.hint
         assert repr(next(iter(options.values()))) in caught.value.message
+
+
+class TestManyRows:
+    @pytest.mark.parametrize("dtype", ["bf16", "fp16"])
+    @pytest.mark.parametrize("quantize", ["none", "4bit"])
+    @pytest.mark.parametrize(("times_of_fp32", "is_wide"), [(2.0, True), (1.1, False), (0.4, False)])
+    def test_are_multiplied_in_fp32_where_that_is_clearly_faster(
+        self, dtype: str, quantize: str, times_of_fp32: float, is_wide: bool, machine: Machine
+    ) -> None:
+        machine.has(64, times_of_fp32=times_of_fp32)
+        plan = choose(SEVEN_B, dtype=dtype, quantize=quantize)
+        assert plan.many_rows == ("fp32" if is_wide else dtype)
+        assert plan.torch_many_rows == (torch.float32 if is_wide else plan.torch_dtype)
+
+    def test_are_never_multiplied_less_exactly_than_asked(self, machine: Machine) -> None:
+        machine.has(64, bf16_units=True, times_of_fp32=0.1)
+        assert choose(SEVEN_B, dtype="fp32").many_rows == "fp32"
+
+    def test_are_the_librarys_business_on_a_gpu(self, machine: Machine) -> None:
+        machine.has(64, 80)
+        plan = choose(SEVEN_B)
+        assert (plan.many_rows, plan.torch_many_rows) == (None, None)
 
 
 class TestTooLittleMemory:
@@ -273,6 +345,12 @@ class TestFootprint:
         assert need.bytes("bf16", "4bit") == 520 + 220
         assert need.bytes("fp32", "8bit") == 1010 + 440
 
+    def test_one_layer_is_widened_at_a_time(self) -> None:
+        need = Footprint(quantizable=1000, other=100, working=10, layer=(7, 20, 5))
+        assert need.bytes("fp32", "none") == 4440
+        assert need.bytes("bf16", "none") == 2220 + 400
+        assert need.bytes("bf16", "4bit") == 520 + 220 + 400
+
     def test_of_the_7b_is_what_its_parts_sum_to(self) -> None:
         made = config_of("7b")
         model = empty_model(made)
@@ -285,6 +363,7 @@ class TestFootprint:
         assert need.products == pytest.approx(layers + tower, rel=0.02)
         cache = 2 * 32 * 4096 * (2304 + 512)
         assert 0 < need.working - cache < 100_000_000
+        assert need.layer == (2304, 4096, 11008)
         assert need.bytes("bf16", "none") == pytest.approx(15.7 * GB, rel=0.02)
 
     def test_fewer_visual_tokens_need_less(self) -> None:
