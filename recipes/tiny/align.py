@@ -26,7 +26,7 @@ from transformers.models.llama.modeling_llama import apply_rotary_pos_emb
 from pllava_cli.model.config import PllavaConfig
 from pllava_cli.model.modeling import PllavaForConditionalGeneration
 from pllava_cli.shapes.casting import cast
-from pllava_cli.shapes.scene import COLOURS
+from pllava_cli.shapes.scene import COLOURS, SHAPES
 from recipes.tiny.conversation import Row, collate, encode
 from recipes.tiny.fit import MATRIX_RATE, fit
 from recipes.tiny.happened import COUNTED, DOINGS, FLAGS, MEASURED, NUMBERS, happened
@@ -96,7 +96,7 @@ class Looking(IterableDataset[dict[str, Tensor]]):
             "seen": torch.tensor([(number, moment) for number in numbers for moment in range(FRAMES)]),
             **{
                 name: torch.from_numpy(np.stack([getattr(each, name) for each in truths]))
-                for name in ("colour", "numbers", "doings", "gone")
+                for name in ("colour", "shape", "numbers", "doings", "gone")
             },
         }
 
@@ -137,7 +137,7 @@ class Aligning(nn.Module):
         self.model, self._patches, self._leads = model, patches, leads
         width = model.config.text_config.hidden_size
         vocabulary = model.config.text_config.vocab_size
-        sizes = {"colour": len(COLOURS), "numbers": NUMBERS, "gone": 1 + len(COLOURS)}
+        sizes = {"colour": len(COLOURS), "shape": len(SHAPES), "numbers": NUMBERS, "gone": 1 + len(COLOURS)}
         sizes |= {"doing": len(DOINGS), "before": len(DOINGS), "words": vocabulary, "letter": vocabulary}
         self.heads = nn.ModuleDict({name: nn.Linear(width, size) for name, size in sizes.items()})
         self._hidden: dict[int, Tensor] = {}
@@ -183,6 +183,7 @@ class Aligning(nn.Module):
         counted = functional.mse_loss(said[:, COUNTED], wanted[:, COUNTED])
         flags = functional.binary_cross_entropy_with_logits(said[:, FLAGS], wanted[:, FLAGS])
         first = functional.cross_entropy(self.heads["colour"](cells), colour[there])
+        shape = functional.cross_entropy(self.heads["shape"](cells), batch["shape"].flatten()[there])
         doing, before = (
             functional.cross_entropy(self.heads[name](cells), batch["doings"].flatten(0, -2)[there, which])
             for which, name in enumerate(("doing", "before"))
@@ -192,10 +193,11 @@ class Aligning(nn.Module):
         )
         way = (said - wanted)[:, :2].abs().mean() / 3
         return {
-            "happened": 3 * measured + counted + 3 * flags + 0.3 * first + doing + before + 3 * gone,
+            "happened": 3 * measured + counted + 3 * flags + 0.3 * first + shape + doing + before + 3 * gone,
             "way": way,
             "counted": counted,
             "flags": flags,
+            "shape": shape,
             "doing": doing,
             "before": before,
             "gone": gone,

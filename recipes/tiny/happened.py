@@ -12,7 +12,7 @@ from itertools import pairwise
 import numpy as np
 from numpy.typing import NDArray
 
-from pllava_cli.shapes.scene import BLINK, COLOURS, SYMMETRY, Action, Scene, State, Thing
+from pllava_cli.shapes.scene import BLINK, COLOURS, SHAPES, SYMMETRY, Action, Scene, State, Thing
 from recipes.tiny.sizes import POOLING_SHAPE
 
 ROWS, COLUMNS = POOLING_SHAPE[1:]
@@ -33,6 +33,8 @@ class Happened:
 
     colour: NDArray[np.int64]
     """The colour that the cell's thing was first seen in, from 0 on; -1 where there is no thing."""
+    shape: NDArray[np.int64]
+    """The shape of the cell's thing, from 0 on; -1 where there is no thing."""
     numbers: NDArray[np.float32]
     """[..., NUMBERS], all 0 where there is no thing."""
     doings: NDArray[np.int64]
@@ -45,6 +47,7 @@ class Happened:
 def happened(scene: Scene, times: Sequence[float]) -> Happened:
     """What the things of a scene have done by each of some moments in order."""
     colour = np.full((len(times), ROWS, COLUMNS), -1, np.int64)
+    shape = colour.copy()
     numbers = np.zeros((*colour.shape, NUMBERS), np.float32)
     doings, gone = np.zeros((*colour.shape, 2), np.int64), np.zeros_like(colour)
     nearest = np.full(colour.shape, np.inf)
@@ -65,12 +68,13 @@ def happened(scene: Scene, times: Sequence[float]) -> Happened:
             begun = [_seen_since(action, times[: moment + 1]) for action in thing.actions]
             since = [each for each in begun if each is not None]
             colour[moment][here] = COLOURS.index(start.colour)
+            shape[moment][here] = SHAPES.index(thing.shape)
             doings[moment][here] = _latest(thing, len(since))
             changed = scene.background_at(times[moment]) != scene.background_at(times[0])
             done = _done(thing, so_far, start, max(since, default=0.0))
             numbers[moment][here] = (*done, *_together(thing, times[moment]), float(changed))
     gone[colour >= 0] = -1
-    return Happened(colour, numbers, doings, gone)
+    return Happened(colour, shape, numbers, doings, gone)
 
 
 def _distance(state: State) -> NDArray[np.float64]:

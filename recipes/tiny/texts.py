@@ -10,7 +10,7 @@ from typing import Any
 
 from pllava_cli.prompts import CAPTION, SYSTEM
 from pllava_cli.shapes.captions import noun, reading_place, tell
-from pllava_cli.shapes.choices import as_answer, as_prompt, choose
+from pllava_cli.shapes.choices import Item, as_answer, as_prompt, choose
 from pllava_cli.shapes.naming import with_article
 from pllava_cli.shapes.questions import NUMBERS, ask
 from pllava_cli.shapes.scene import COLOURS, SHAPES, Scene
@@ -46,7 +46,7 @@ def one_of(scene: Scene, rng: Random) -> Turns:
 def about(scene: Scene, rng: Random, questions: int, items: int) -> Turns:
     """A caption, open questions and multiple-choice items about a clip, in any order."""
     asked = [(each.question, each.answer) for each in _some(ask(scene, rng), rng, questions)]
-    asked += [(as_prompt(each), as_answer(each)) for each in _some(choose(scene, rng), rng, items)]
+    asked += [(as_prompt(each), as_answer(each)) for each in _rather_rare(choose(scene, rng), rng, items)]
     rng.shuffle(asked)
     asked.insert(
         0 if rng.random() < 0.5 else rng.randrange(len(asked) + 1), (instruction(rng), tell(scene, rng))
@@ -56,6 +56,19 @@ def about(scene: Scene, rng: Random, questions: int, items: int) -> Turns:
 
 def _some(all_: list[Any], rng: Random, count: int) -> list[Any]:
     return rng.sample(all_, min(count, len(all_)))
+
+
+COMMON = frozenset({"object_existence", "moving_direction", "moving_attribute", "action_antonym"})
+"""Sub-tasks of multiple choice that most scenes can pose."""
+
+
+def _rather_rare(items: list[Item], rng: Random, count: int) -> list[Item]:
+    """Some of a scene's items, those more often that few scenes can pose."""
+
+    def turn(item: Item) -> float:
+        return rng.random() * (3 if item.task in COMMON else 1)
+
+    return sorted(items, key=turn)[:count]
 
 
 ORDERED = frozenset({"still", "move", "grow", "shrink", "appear", "disappear", "recolour", "swap"})

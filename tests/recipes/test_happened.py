@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from pllava_cli.shapes.casting import SAMPLED
-from pllava_cli.shapes.scene import COLOURS, STILL, Action, Scene, Thing
+from pllava_cli.shapes.scene import COLOURS, SHAPES, STILL, Action, Scene, Thing
 from recipes.tiny.happened import COLUMNS, COUNTED, DOINGS, FLAGS, MEASURED, ROWS, Happened, happened
 
 WAY_X, WAY_Y, GROWN, START_X, START_Y, SINCE = range(MEASURED.stop)
@@ -138,3 +138,9 @@ def test_where_a_thing_is_gone_its_colour_is_told() -> None:
 
 def test_what_is_yet_to_appear_is_not_gone() -> None:
     assert alone(thing(Action("appear", 0.5))).gone[:, 1, 1].tolist() == [0, 0, 0, 0, -1, -1, -1, -1]
+
+
+def test_the_shape_is_told_where_there_is_a_thing() -> None:
+    told = alone(thing())
+    assert ((told.shape >= 0) == (told.colour >= 0)).all()
+    assert set(told.shape[told.shape >= 0].tolist()) == {SHAPES.index("square")}

@@ -75,6 +75,23 @@ def test_a_choice_is_answered_with_the_candidate_behind_its_letter() -> None:
     assert found > 200
 
 
+def test_of_multiple_choice_what_few_scenes_can_pose_is_asked_first() -> None:
+    common, rare = ("Is there ", "Does "), ("In which order ", "Which object acts ")
+
+    def share(starts: tuple[str, ...]) -> float:
+        """Of the items that can be posed, those asked where there is room for two."""
+        found = {ALL: 0, 2: 0}
+        for seed in SEEDS:
+            for number in range(10):
+                for items in found:
+                    turns = about(scene(seed), Random(f"{seed} {number}"), 0, items)
+                    asked = [question.removeprefix("Question: ") for question, _ in turns]
+                    found[items] += sum(each.startswith(starts) for each in asked)
+        return found[2] / found[ALL]
+
+    assert share(rare) > 1.2 * share(common) > 0
+
+
 def test_one_of_is_a_caption_or_two_questions_or_a_choice() -> None:
     found = {"caption": 0, "questions": 0, "choice": 0}
     for seed in range(200):
