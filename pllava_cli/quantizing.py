@@ -59,7 +59,7 @@ def quantize(
         out: The folder to write, which must not exist; None: where loading looks for it.
         alpha: Strength of LoRA; None: the checkpoint's own.
         base: For an adapter: its base; None: the one that it names.
-        dtype: Precision of what is not packed, and of the arithmetic; "auto": as a caption has it here.
+        dtype: Precision of what is not packed, and of the arithmetic; "auto": what fits here.
         device: Where to pack.
         offline: Say in errors that nothing may be fetched (nothing ever is).
         on_bytes: Told the bytes read so far and in all.
@@ -101,7 +101,7 @@ def _told(folder: Path, origin: saves.Origin, *, is_new: bool) -> Quantized:
 
 def _is_current(folder: Path, origin: saves.Origin) -> bool:
     """Whether the save is there, whole, and of the source as it is now."""
-    return saves.found(origin)[0] is not None and folder.is_dir()
+    return saves.found(origin)[0] is not None
 
 
 def _write(checked: Checked, target: Path, shard_bytes: int, on_bytes: Callable[[int, int], None]) -> None:
@@ -125,7 +125,7 @@ def _write(checked: Checked, target: Path, shard_bytes: int, on_bytes: Callable[
             )
         write_whole(partial / saving.RECORD_FILE, record.text())
         _sync(partial)
-        if target.exists():  # of another state of the source
+        if target == saves.place(origin) and target.exists():  # of another state of the source
             shutil.rmtree(target)
         partial.rename(target)
 

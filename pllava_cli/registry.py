@@ -39,6 +39,7 @@ GIVEN = "given as a path"
 TRAINING_FILE, TRAINING_SCHEMA = "run.json", "pllava.training/1"
 """The file by which the folder of a training run is known, and what stands in it under `schema`."""
 _ADAPTER_FILE, _ADAPTER_CONFIG = "adapter_model.safetensors", "adapter_config.json"
+_SAVE_FILE = "quantized.json"
 
 
 class IncompleteError(CheckpointError):
@@ -193,6 +194,9 @@ def surveyed(checkpoint: Checkpoint) -> Checkpoint:
         rank, alpha = cf.integer(1, 1 << 16)(adapter["r"]), LIMITS["alpha"](adapter["lora_alpha"])
         found |= {"lora": Lora(rank, alpha, ()), "base": cf.filled_text(adapter["base_model_name_or_path"])}
         source |= dict.fromkeys(("lora", "base"), "adapter_config.json")
+    if (folder / _SAVE_FILE).is_file():  # packed with its LoRA merged
+        found["lora"] = None
+        del source["lora"]
     return replace(checkpoint, **found, source=source)
 
 

@@ -13,6 +13,7 @@ from pathlib import Path
 from pllava_cli import configfile
 from pllava_cli.errors import CheckpointError
 from pllava_cli.model import saving
+from pllava_cli.model.footprint import DTYPES
 from pllava_cli.model.loading import Prepared
 from pllava_cli.model.saving import Record, SourceFile
 
@@ -112,8 +113,10 @@ def found(origin: Origin) -> tuple[Prepared | None, str | None]:
         What is to be read in the source's place, or None; and a warning, if there is a save of no use.
     """
     folder = place(origin)
-    if origin.prepared.plan.quantize == "none" or not saving.is_save(folder):
+    if origin.prepared.plan.quantize == "none":
         return None, None
+    if not saving.is_save(folder):
+        return None, _other_precision(origin)
     try:
         record = saving.read_record(folder)
         reason = why_not(record, origin)
@@ -126,6 +129,17 @@ def found(origin: Origin) -> tuple[Prepared | None, str | None]:
     plan = replace(plan, reasons=(*plan.reasons, f"the weights come packed from {folder}"))
     is_merged = origin.alpha is not None
     return replace(origin.prepared, plan=plan, recipes=recipes, is_merged=is_merged), None
+
+
+def _other_precision(origin: Origin) -> str | None:
+    """Tell of a save that another precision would use: memory may decide otherwise from run to run."""
+    plan = origin.prepared.plan
+    for dtype in DTYPES:
+        prepared = replace(origin.prepared, plan=replace(plan, dtype=dtype))
+        if saving.is_save(place(replace(origin, prepared=prepared))):
+            what = f"the save of {plan.quantize} in {dtype}"
+            return f"{what} is not used in {plan.dtype}; --dtype {dtype} uses it"
+    return None
 
 
 def _identity(folder: Path | None) -> str:

@@ -132,13 +132,17 @@ class TestFinding:
     def saved(self, source: Path) -> Path:
         return quantize(str(source), "4bit", alpha=4, dtype="fp32", device="cpu").out
 
-    @pytest.mark.parametrize(
-        "other", [{"alpha": 5}, {"dtype": "bf16"}, {"quantize": "8bit"}, {"quantize": "none"}], ids=str
-    )
+    @pytest.mark.parametrize("other", [{"alpha": 5}, {"quantize": "8bit"}, {"quantize": "none"}], ids=str)
     def test_other_options_have_a_save_of_their_own(self, other: dict[str, Any], source: Path) -> None:
         loaded = opened(source, **other)
         assert not is_packed_already(loaded)
         assert loaded.warnings == ()
+
+    def test_a_save_in_another_precision_is_told_and_not_used(self, source: Path) -> None:
+        loaded = opened(source, dtype="bf16")
+        assert not is_packed_already(loaded)
+        (warning,) = loaded.warnings
+        assert "in fp32 is not used in bf16; --dtype fp32 uses it" in warning
 
     def test_frames_and_pooling_do_not_matter(self, source: Path) -> None:
         assert is_packed_already(opened(source, num_frames=2, pooling_shape=(2, 1, 1)))
@@ -260,6 +264,17 @@ class TestWriting:
         with pytest.raises(UsageError, match="already there"):
             quantize(str(source), "4bit", tmp_path / "out", alpha=4, device="cpu")
         assert [each.name for each in (tmp_path / "out").iterdir()] == ["mine"]
+
+    def test_what_comes_meanwhile_is_not_touched(self, source: Path, tmp_path: Path) -> None:
+        mine = tmp_path / "out" / "mine"
+
+        def put(done: int, total: int) -> None:
+            mine.parent.mkdir(exist_ok=True)
+            mine.touch()
+
+        with pytest.raises(UsageError):
+            quantize(str(source), "4bit", mine.parent, alpha=4, device="cpu", on_bytes=put)
+        assert mine.exists() and [each.name for each in tmp_path.glob(".out*")] == []
 
     def test_model_need_not_fit(self, source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         """It may be meant for another machine, and one layer at a time is all that is packed."""

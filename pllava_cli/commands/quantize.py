@@ -52,7 +52,7 @@ class QuantizeFlags(OutputFlags):
         Option(
             metavar="NAME",
             autocompletion=complete_from(*settings.DTYPES),
-            help="Precision of what is not packed, and of the arithmetic; auto: as a caption has it here.",
+            help="Precision of what is not packed, and of the arithmetic; auto: what fits here.",
         ),
     ] = None
     device: Annotated[

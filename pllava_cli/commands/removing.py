@@ -40,7 +40,7 @@ def remove_model(
     """Delete what `pllava models pull` has fetched of a checkpoint.
 
     Beginnings of a download that was broken off go too. What another program has fetched stays, and so does
-    any folder of your own.
+    any folder of your own, and what `pllava models quantize` keeps in $XDG_CACHE_HOME/pllava/quantized.
     """
     checkpoint = registry.find(name)
     if checkpoint.repo is None:

@@ -163,7 +163,10 @@ def carry_out(planned: Plan, on_bytes: Told) -> None:
     for each in missing:
         fetch(wanted.repo, commit, each, planned.blob(each), on_bytes)
     with told(wanted.repo, wanted.revision):
-        receipts.write(storage, _kept_to(receipt, wanted.revision, commit))
+        # Fetching takes hours, and another run may have noted something else meanwhile.
+        now = receipts.read(storage)
+        now = replace(now, commits={**now.commits, commit: receipt.commits[commit]})
+        receipts.write(storage, _kept_to(now, wanted.revision, commit))
         _write_ref(storage, wanted.revision, commit)
 
 

@@ -38,7 +38,7 @@ class Removal:
         gone = set(self.links)
         needed = {
             each.readlink().name
-            for each in self.storage.glob("snapshots/*/*")
+            for each in self.storage.glob("snapshots/**/*")
             if each.is_symlink() and each not in gone
         }
         return [self.storage / "blobs" / name for name in sorted(ours - needed)]
@@ -48,7 +48,7 @@ class Removal:
         """What that frees on the disk."""
         paths = {each.resolve() for each in self.links}
         paths |= {path for blob in self.blobs for path in (blob, partial_of(blob))}
-        needed = {each.resolve() for each in self.storage.glob("snapshots/*/*") if each not in self.links}
+        needed = {each.resolve() for each in self.storage.glob("snapshots/**/*") if each not in self.links}
         return sum(hubcache.size_of(each) or 0 for each in paths - needed)
 
 

@@ -1,6 +1,7 @@
 """How long this CPU will take for a clip: a guess, from how fast it multiplies large matrices."""
 
 import time
+from functools import cache
 
 _CPU_SHARE_REACHED = 0.5
 """Share of the rate of a large product that encoding a clip reaches: 230 of 437 GFLOP/s
@@ -17,6 +18,7 @@ def expected_seconds(products: int, dtype: str) -> float:
     return operations / (cpu_rate(dtype) * _CPU_SHARE_REACHED)
 
 
+@cache
 def cpu_rate(dtype: str) -> float:
     """Operations a second of this CPU at a large product in a precision, measured: it takes a moment."""
     import torch

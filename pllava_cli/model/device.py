@@ -180,7 +180,7 @@ def choose(
         if fitting is not None:
             many_rows, speed = _many_rows(dtype, fitting[0], place.info, need)
             reasons = (*place.reasons, *speed, _why(fitting, options[0], need, room))
-            warnings = _warnings(place, device, need, fitting)
+            warnings = _warnings(place, device, need, many_rows or fitting[0])
             return RuntimePlan(place.device, *fitting, reasons, warnings, many_rows=many_rows)
     first = places[0]
     options = _options(dtype, quantize, first.info, need)
@@ -269,11 +269,11 @@ def _spread(need: Footprint, dtype: str, quantize: str) -> RuntimePlan | None:
     return None
 
 
-def _warnings(place: _Place, asked: str, need: Footprint, option: tuple[str, str]) -> tuple[str, ...]:
+def _warnings(place: _Place, asked: str, need: Footprint, dtype: str) -> tuple[str, ...]:
     """What someone should know who did not choose the CPU."""
     if asked != "auto" or place.device != "cpu":
         return ()
-    seconds = cpu_time.expected_seconds(need.products, option[0])
+    seconds = cpu_time.expected_seconds(need.products, dtype)
     if seconds < WORTH_A_WARNING_S:
         return ()
     minutes = f"{seconds / 60:.0f} minute{'s' if seconds >= 90 else ''}"

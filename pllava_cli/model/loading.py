@@ -178,7 +178,7 @@ def runtime_of(
 def _working(lighter: Lighter, config: PllavaConfig) -> int:
     frames = min(lighter.num_frames or config.num_frames, config.num_frames)
     shape = map(min, lighter.pooling_shape or config.pooling_shape, config.pooling_shape)
-    return devices.working_numbers(config, frames, math.prod(shape))
+    return devices.working_numbers(config, frames, round(config.keep_tokens * math.prod(shape)))
 
 
 def load(folder: Path, options: LoadOptions, on_bytes: BytesLoaded | None = None) -> Loaded:

@@ -13,13 +13,11 @@ import torch
 from torch import Tensor
 
 from pllava_cli.model.many_rows import has_many_rows, multiply
-from pllava_cli.model.quantization import bitsandbytes
+from pllava_cli.model.quantization import BLOCK, bitsandbytes
 
 bnb: Any = bitsandbytes()
 Linear4bit: Any = bnb.nn.Linear4bit
 
-BLOCK = 64
-"""Weights of one scale."""
 PANEL = 32
 """Rows of the weight that bitsandbytes interleaves for AVX512-BF16 (`_convert_weight_packed_for_cpu`)."""
 _PANELS_AT_ONCE = 4

@@ -72,6 +72,10 @@ def add_lora(model: PllavaForConditionalGeneration, recipe: Recipe, base: str, q
     for parameter in wrapped.parameters():
         if parameter.requires_grad:
             parameter.data = parameter.data.float()
+    for module in wrapped.modules():
+        # A packed layer that an evaluation brings into bitsandbytes' own order passes no gradient on.
+        if hasattr(module, "support_avx512bf16_for_cpu"):
+            module.support_avx512bf16_for_cpu = False  # type: ignore[assignment]
     model.model.frames_at_once = FRAMES_AT_ONCE
     if recipe.gradient_checkpointing:
         model.model.language_model.activation_checkpointing_enable({"use_reentrant": False})

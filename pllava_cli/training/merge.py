@@ -73,7 +73,14 @@ def merge(
     if out.exists():
         raise UsageError(f"{out} is already there", "name a folder that is not")
     checked = check_checkpoint(
-        model, alpha=alpha, base=base, num_frames=None, pooling_shape=None, offline=offline, device="cpu"
+        model,
+        alpha=alpha,
+        base=base,
+        num_frames=None,
+        pooling_shape=None,
+        offline=offline,
+        device="cpu",
+        must_fit=False,
     )
     recipes = checked.prepared.recipes
     if is_save(checked.folder):

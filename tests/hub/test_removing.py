@@ -100,3 +100,14 @@ def test_a_blob_that_another_snapshot_needs_stays(run: Run, hub: server.Hub, sna
     assert run("models", "rm", "birds", "--yes").status == 0
     assert not snapshot.exists()
     assert server.folder_files(snapshot.with_name(newer)).keys() >= NEEDED
+
+
+def test_a_blob_that_a_file_in_a_folder_needs_stays(run: Run, hub: server.Hub, snapshot: Path) -> None:
+    run("models", "pull", "birds")
+    config = snapshot / "config.json"
+    text = config.read_text()
+    (snapshot / "copies").mkdir()
+    copy = snapshot / "copies" / "config.json"
+    copy.symlink_to(Path("..") / config.readlink())
+    assert run("models", "rm", "birds", "--yes").status == 0
+    assert not config.exists() and copy.read_text() == text

@@ -88,7 +88,9 @@ def test_fp16_on_a_cpu_is_refused_before_the_data_are_looked_at(
     assert not heard.steps and not (tmp_path / "out").exists()
 
 
-def gradients(base: Path, dtype: str) -> dict[str, torch.Tensor]:
+def gradients(
+    base: Path, dtype: str, quantize: str = "none", *, is_evaluated: bool = False
+) -> dict[str, torch.Tensor]:
     """Gradients of what is trained over a base in a precision, the loss scaled as for fp16."""
     checked = check_checkpoint(
         base,
@@ -98,12 +100,16 @@ def gradients(base: Path, dtype: str) -> dict[str, torch.Tensor]:
         pooling_shape=None,
         device="cpu",
         dtype=dtype,
-        quantize="none",
+        quantize=quantize,
     )
     set_seed(0)
-    model = add_lora(checked.load().model, Recipe(rank=4, alpha=8.0, dropout=0.0), "base", "none")
+    model = add_lora(checked.load().model, Recipe(rank=4, alpha=8.0, dropout=0.0), "base", quantize)
     ids = torch.tensor([[1, *[model.config.image_token_id] * 16, 260, 270, 280]])
     pixels = torch.randn(4, 3, 28, 28, generator=torch.Generator().manual_seed(0))
+    if is_evaluated:
+        with torch.no_grad():
+            model.eval()(input_ids=ids, pixel_values=pixels)
+        model.train()
     with torch.autocast("cpu", torch.float16, enabled=dtype == "fp16"):
         logits = model(input_ids=ids, pixel_values=pixels).logits
     scale = 1024.0
@@ -111,6 +117,14 @@ def gradients(base: Path, dtype: str) -> dict[str, torch.Tensor]:
     trained = {name: each for name, each in model.named_parameters() if each.requires_grad}
     assert all(each.dtype == torch.float32 for each in trained.values())
     return {name: each.grad / scale for name, each in trained.items() if each.grad is not None}
+
+
+def test_an_evaluation_stops_no_gradient_of_a_packed_base(base: Path) -> None:
+    before = gradients(base, "fp32", quantize="4bit")
+    after = gradients(base, "fp32", quantize="4bit", is_evaluated=True)
+    assert before.keys() == after.keys() and any("lora_B" in name for name in before)
+    for name, wanted in before.items():
+        torch.testing.assert_close(after[name], wanted)
 
 
 def test_over_a_base_in_fp16_float32_is_trained(base: Path) -> None:
