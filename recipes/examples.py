@@ -15,9 +15,10 @@ from pllava_cli.shapes.render import film, write_clip
 SEEDS = {
     "red-circle": 80_004_100,
     "swap": 80_000_046,
-    "blink": 80_000_102,
+    "in-turn": 80_000_163,
+    "blink": 80_000_050,
     "grow": 80_000_068,
-    "vanish": 80_000_201,
+    "vanish": 80_000_055,
 }
 """Name of the clip -> scene seed."""
 

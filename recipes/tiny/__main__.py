@@ -28,7 +28,7 @@ from recipes.tiny.tokens import special_ids, train_tokenizer
 from recipes.tiny.tower import train_tower
 from recipes.tiny.videos import TRAINING, VALIDATION, write_videos
 
-TOWER_STEPS, LANGUAGE_STEPS, ALIGNMENT_STEPS, CHOICE_STEPS, VIDEO_STEPS = 2000, 1500, 2200, 5000, 1200
+TOWER_STEPS, LANGUAGE_STEPS, ALIGNMENT_STEPS, CHOICE_STEPS, VIDEO_STEPS = 2000, 1500, 2200, 7000, 800
 SCENES, CLIPS, VALIDATION_CLIPS = 16_000, 5_000, 200
 LINES_EACH = 3
 PICTURES = 30_000_000
