@@ -41,7 +41,8 @@ def served(tmp_path: Path, isolated: Path) -> Iterator[server.Hub]:
 @pytest.fixture
 def environment(served: server.Hub, tmp_path: Path) -> dict[str, str]:
     kept = {name: value for name, value in os.environ.items() if not name.lower().endswith("_proxy")}
-    kept.pop("HF_HUB_OFFLINE", None)
+    for name in ("HF_HUB_OFFLINE", "TRANSFORMERS_OFFLINE"):  # tests set them
+        kept.pop(name, None)
     return kept | {
         "HF_HOME": str(tmp_path / "hub"),
         "HF_ENDPOINT": served.url,
