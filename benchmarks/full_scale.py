@@ -31,7 +31,8 @@ PRESETS: dict[str, dict[str, Any]] = {
 
 def measure(options: argparse.Namespace) -> dict[str, float]:
     """Load, and caption a clip, in this process; seconds of each stage, and bytes."""
-    from pllava_cli import Captioner, Decoding
+    from pllava_cli import Captioner
+    from pllava_cli.engine import Decoding
 
     resident = int(Path("/proc/self/statm").read_text().split()[1]) * resource.getpagesize()
     seen: dict[tuple[str, int], float] = {}
@@ -65,9 +66,9 @@ def measure(options: argparse.Namespace) -> dict[str, float]:
         "vision": looked - start,
         "prefill": filled - looked,
         "first token": first,
-        "each token": (whole - first) / max(answer.tokens - 1, 1),
+        "each token": (whole - first) / max(answer.new_tokens - 1, 1),
         "caption": decoded.decode_s + filled - start + whole,
-        "tokens": answer.tokens,
+        "tokens": answer.new_tokens,
         "peak": peak,
         "weights": weights,
     }
