@@ -23,7 +23,9 @@ def cpu_rate(dtype: str) -> float:
     """Operations a second of this CPU at a large product in a precision, measured: it takes a moment."""
     import torch
 
-    kind = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}[dtype]
+    from pllava_cli.model.precision import TORCH_DTYPES
+
+    kind = TORCH_DTYPES[dtype]
     rows, width = 256, 2048
     left, right = torch.ones(rows, width, dtype=kind), torch.ones(width, width, dtype=kind)
     best = float("inf")

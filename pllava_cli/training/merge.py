@@ -17,13 +17,13 @@ from pllava_cli.errors import UsageError
 from pllava_cli.loader import Checked, check_checkpoint
 from pllava_cli.model.layout import Recipe, canonical
 from pllava_cli.model.loading import merged, reading_order
+from pllava_cli.model.precision import TORCH_DTYPES
 from pllava_cli.model.saving import is_save
 from pllava_cli.model.tensors import StoredTensor, TensorReader, list_tensors
 from pllava_cli.training.output import write_description, write_whole, writing
 
 SHARD_BYTES = 5_000_000_000
 """Largest weight file, as the published checkpoints have it."""
-DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 _STORED = {"F64": torch.float64, "F32": torch.float32, "F16": torch.float16, "BF16": torch.bfloat16}
 _OLD_NAMES = (
     ("lm_head.", "language_model.lm_head."),
@@ -119,7 +119,7 @@ def _tensors(
     reader = TensorReader()
     for name, recipe in sorted(recipes.items(), key=lambda item: reading_order(item[1])):
         assert recipe.weight is not None, "the layout's plan fills every weight"
-        target = DTYPES.get(dtype, _STORED[recipe.weight.dtype])
+        target = TORCH_DTYPES.get(dtype, _STORED[recipe.weight.dtype])
         yield _old_name(name), merged(reader, recipe, checked.alpha).to(target, copy=True).contiguous()
         done += recipe.bytes
         on_bytes(done, total)
