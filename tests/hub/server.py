@@ -11,6 +11,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import cache
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from threading import Thread
@@ -22,19 +23,31 @@ LARGE_BYTES = 1000
 """Files of at least this many bytes are kept apart from git, as weights are on the real hub."""
 
 
-def git_hash(data: bytes) -> str:
-    return hashlib.sha1(b"blob %d\0" % len(data) + data).hexdigest()
+Data = bytes | memoryview
+"""What a file holds: in memory, or mapped from a disk, where it may be larger than the memory."""
 
 
-def hub_hash(data: bytes) -> str:
-    return hashlib.sha256(data).hexdigest() if len(data) >= LARGE_BYTES else git_hash(data)
+@cache
+def git_hash(data: Data) -> str:
+    digest = hashlib.sha1(b"blob %d\0" % len(data))
+    digest.update(data)
+    return digest.hexdigest()
+
+
+@cache
+def sha256(data: Data) -> str:
+    return hashlib.sha256(data).hexdigest()
+
+
+def hub_hash(data: Data) -> str:
+    return sha256(data) if len(data) >= LARGE_BYTES else git_hash(data)
 
 
 @dataclass
 class Repo:
     """A repository, and what is wrong with it."""
 
-    files: dict[str, bytes]
+    files: dict[str, Data]
     commit: str = COMMIT
     refusal: tuple[int, str] | None = None
     """Status and error code of every answer."""
@@ -52,7 +65,7 @@ class Hub:
     """The same, for the contents of large files alone."""
     breaks: dict[str, list[int]] = field(default_factory=dict)
     """By file: after how many bytes the connections break off, one after the other."""
-    changed: dict[str, bytes] = field(default_factory=dict)
+    changed: dict[str, Data] = field(default_factory=dict)
     """By file: what is sent in place of what is listed."""
     stalls: dict[str, int] = field(default_factory=dict)
     """By file: after how many bytes the connection says nothing more until this is emptied."""
@@ -115,7 +128,7 @@ class _Handler(BaseHTTPRequestHandler):
             for file, data in repo.files.items():
                 entry: dict[str, Any] = {"rfilename": file, "size": len(data), "blobId": git_hash(data)}
                 if len(data) >= LARGE_BYTES:
-                    digest = hashlib.sha256(data).hexdigest()
+                    digest = sha256(data)
                     entry["lfs"] = {"sha256": digest, "size": len(data), "pointerSize": 134}
                 siblings.append(entry)
             answer = {"id": name, "sha": repo.commit, "private": False, "siblings": siblings}
@@ -133,7 +146,7 @@ class _Handler(BaseHTTPRequestHandler):
                     "oid": git_hash(data),
                 }
                 if len(data) >= LARGE_BYTES:
-                    digest = hashlib.sha256(data).hexdigest()
+                    digest = sha256(data)
                     entry["lfs"] = {"oid": digest, "size": len(data), "pointerSize": 134}
                 entries.append(entry)
             self._send(200, json.dumps(entries).encode(), {"Content-Type": "application/json"})
@@ -150,7 +163,7 @@ class _Handler(BaseHTTPRequestHandler):
                 headers = {
                     "X-Repo-Commit": repo.commit,
                     "X-Linked-Size": str(len(data)),
-                    "X-Linked-ETag": f'"{hashlib.sha256(data).hexdigest()}"',
+                    "X-Linked-ETag": f'"{sha256(data)}"',
                     # Another host by its name, as the real hub's storage is.
                     "Location": f"http://localhost:{self.hub.port}/large/{name}/{file}",
                 }
@@ -176,7 +189,7 @@ class _Handler(BaseHTTPRequestHandler):
         else:
             self._send(status, data[begin:], headers, break_at=breaks.pop(0) if breaks else None)
 
-    def _send(self, status: int, body: bytes, headers: dict[str, str], break_at: int | None = None) -> None:
+    def _send(self, status: int, body: Data, headers: dict[str, str], break_at: int | None = None) -> None:
         self.send_response(status)
         for name, value in headers.items():
             self.send_header(name, value)
@@ -205,6 +218,6 @@ def serving() -> Iterator[Hub]:
         server.server_close()
 
 
-def folder_files(folder: Path) -> dict[str, bytes]:
+def folder_files(folder: Path) -> dict[str, Data]:
     """The files of a folder, as a repository has them."""
     return {path.name: path.read_bytes() for path in sorted(folder.iterdir()) if path.is_file()}
