@@ -79,10 +79,12 @@ OURS = {
     },
     "evaluation": {
         "batch",
+        "configfile",
         "errors",
         "evaluation",
         "inputs",
         "multiple_choice",
+        "prompts",
         "recordfile",
         "recording",
         "recordkey",
