@@ -275,8 +275,10 @@ def main() -> None:
     given.add_argument("out", type=Path)
     given.add_argument("--shape", choices=sorted(SHAPES), default="1b")
     given.add_argument("--plain", action="store_true", help="plain LLaVA keys in one file, without LoRA")
+    given.add_argument("--dtype", choices=("bfloat16", "float16"), default="bfloat16")
     options = given.parse_args()
-    write(options.out, SHAPES[options.shape], released=not options.plain)
+    dtype = getattr(torch, options.dtype)
+    write(options.out, SHAPES[options.shape], released=not options.plain, dtype=dtype)
 
 
 if __name__ == "__main__":

@@ -17,8 +17,11 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
+from multiprocessing import get_context
+from multiprocessing.connection import Connection
 from pathlib import Path
 
 from benchmarks.machine import describe
@@ -47,40 +50,79 @@ def main() -> None:
     given.add_argument("--checkpoint", type=Path)
     given.add_argument("--tokens", default="40")
     options = given.parse_args()
-    with tempfile.TemporaryDirectory() as scratch, server.serving() as hub:
+    with tempfile.TemporaryDirectory() as scratch:
         source = options.checkpoint or _written(Path(scratch) / "source", options.shape)
-        hub.repos[REPO] = server.Repo({path.name: _mapped(path) for path in sorted(source.iterdir())})
-        size = sum(len(data) for data in hub.repos[REPO].files.values())
+        size = sum(path.stat().st_size for path in source.iterdir())
         print(describe("torch", "transformers", "bitsandbytes", "huggingface_hub"))
         print(f"\n{options.shape} shape, {size / 1e9:.1f} GB, {options.clip.name}, {options.tokens} tokens\n")
         print("| command | seconds | peak GB | exit |\n|---|---|---|---|", flush=True)
-        sys.exit(0 if _tour(options, Path(scratch), hub) else 1)
+        with _hub(source) as hub:
+            sys.exit(0 if _tour(options, Path(scratch), hub) else 1)
 
 
-def _tour(options: argparse.Namespace, scratch: Path, hub: server.Hub) -> bool:
+class _Hub:
+    """A hub in another process, whose memory would else count as that of the commands."""
+
+    def __init__(self, link: "Connection[None, int]") -> None:
+        self._link = link
+        self.url = f"http://127.0.0.1:{link.recv()}"
+
+    @property
+    def asked(self) -> int:
+        """Requests until now."""
+        self._link.send(None)
+        return self._link.recv()
+
+
+@contextmanager
+def _hub(source: Path) -> Iterator[_Hub]:
+    context = get_context("spawn")
+    here, there = context.Pipe()
+    process = context.Process(target=_serve, args=(source, there), daemon=True)
+    process.start()
+    try:
+        yield _Hub(here)
+    finally:
+        process.kill()
+
+
+def _serve(source: Path, link: "Connection[int, None]") -> None:
+    with server.serving() as hub:
+        files = {path.name: _mapped(path) for path in sorted(source.iterdir())}
+        for data in files.values():  # a hub knows them before it is asked
+            server.git_hash(data)
+            server.hub_hash(data)
+        hub.repos[REPO] = server.Repo(files)
+        link.send(hub.port)
+        while True:
+            link.recv()
+            link.send(len(hub.requests))
+
+
+def _tour(options: argparse.Namespace, scratch: Path, hub: _Hub) -> bool:
     environment = _environment(scratch, hub)
     caption = ["caption", str(options.clip), "--model", NAME, "--quantize", "4bit", "--preset", "fast"]
     caption += ["--offline", "--max-new-tokens", options.tokens]
-    steps = [
-        _run(environment, words)
-        for words in (
-            ["models", "pull", NAME, "--dry-run"],
-            ["models", "pull", NAME],
-            ["models", "verify", NAME],
-            ["models", "show", NAME],
-            ["models", "quantize", NAME, "--quantize", "4bit"],
-            caption,
-            caption,
-            ["models", "rm", NAME, "--yes"],
-        )
-    ]
-    first, again = (step.out for step in steps[5:7])
-    asked = len(hub.requests)
+    steps = []
+    for words in (
+        ["models", "pull", NAME, "--dry-run"],
+        ["models", "pull", NAME],
+        ["models", "verify", NAME],
+        ["models", "show", NAME],
+        ["models", "quantize", NAME, "--quantize", "4bit"],
+        caption,
+        caption,
+        ["models", "rm", NAME, "--yes"],
+    ):
+        steps.append(_run(environment, words))
+        if steps[-1].status:
+            return False
+    asked = hub.asked
     gone = _run(environment, caption)
+    captions = [step.out for step in steps[5:7]]
     sound = [
-        all(step.status == 0 for step in steps),
-        bool(first.strip()) and first == again,  # greedy, from the same save
-        gone.status == 5 and len(hub.requests) == asked,
+        bool(captions[0].strip()) and captions[0] == captions[1],  # greedy, from the same save
+        gone.status == 5 and hub.asked == asked,
     ]
     if not all(sound):
         print(f"\nnot as it should be: {sound}")
@@ -101,7 +143,7 @@ def _run(environment: dict[str, str], words: Sequence[str]) -> Step:
     return step
 
 
-def _environment(scratch: Path, hub: server.Hub) -> dict[str, str]:
+def _environment(scratch: Path, hub: _Hub) -> dict[str, str]:
     """Of a user who has this hub, a registry entry for the checkpoint, and empty caches."""
     (scratch / "config" / "pllava").mkdir(parents=True)
     entry = f'[checkpoints.{NAME}]\nrepo = "{REPO}"\ntemplate = "vicuna"\n'
@@ -116,11 +158,9 @@ def _environment(scratch: Path, hub: server.Hub) -> dict[str, str]:
 
 
 def _written(folder: Path, shape: str) -> Path:
-    import torch
-
-    from benchmarks.random_checkpoint import SHAPES, write
-
-    return write(folder, SHAPES[shape], dtype=torch.float16)
+    command = [sys.executable, "benchmarks/random_checkpoint.py", str(folder), "--shape", shape]
+    subprocess.run([*command, "--dtype", "float16"], cwd=ROOT, check=True)
+    return folder
 
 
 def _mapped(path: Path) -> memoryview:
