@@ -114,7 +114,7 @@ def _verdict(said: Said, scoring: Scoring) -> Verdict:
         return Verdict(said, "failed", 0.0, said.error or "")
     if not said.text.strip():
         return Verdict(said, "empty", 0.0)
-    right = item.candidates.index(item.answer)
+    right = max(place for place, text in enumerate(item.candidates) if text == item.answer)
     if scoring == "reference":
         prediction = REPLY_START[-1] + said.text  # the model was made to begin at the bracket
         if not _names_a_letter(prediction):
@@ -123,7 +123,7 @@ def _verdict(said: Said, scoring: Scoring) -> Verdict:
     chosen = strict(said.text, item.candidates)
     if chosen is None:
         return Verdict(said, "unparsed", 0.0, "no option can be read, or more than one")
-    return _right_or_wrong(said, chosen == right, f"read as ({ascii_uppercase[chosen]})")
+    return _right_or_wrong(said, item.candidates[chosen] == item.answer, f"read as ({ascii_uppercase[chosen]})")
 
 
 def _right_or_wrong(said: Said, is_right: bool, note: str = "") -> Verdict:

@@ -58,8 +58,12 @@ def read(file: Path) -> Benchmark:
     return Benchmark("mc", items, MANNER, faults)
 
 
-def posed(entry: Entry) -> tuple[str, tuple[str, ...], str]:
+def posed(entry: Entry, *, may_repeat: bool = False) -> tuple[str, tuple[str, ...], str]:
     """Return a question, what may be chosen, and which of that is right.
+
+    Args:
+        entry: It.
+        may_repeat: Whether two candidates may be the same: then the choice of either is right.
 
     Raises:
         EntryError: Something of it is missing or wrong.
@@ -67,7 +71,7 @@ def posed(entry: Entry) -> tuple[str, tuple[str, ...], str]:
     question, candidates = entry.text("question"), entry.texts("candidates")
     if not 2 <= len(candidates) <= MOST_CANDIDATES:
         raise EntryError(f"has {len(candidates)} candidates; 2 to {MOST_CANDIDATES} have letters")
-    if len(set(candidates)) < len(candidates):
+    if len(set(candidates)) < len(candidates) and not may_repeat:
         twice = next(each for each in candidates if candidates.count(each) > 1)
         raise EntryError(f"has the candidate {shown(twice)} twice")
     answer = entry.value("answer")

@@ -132,7 +132,7 @@ def _read_task(root: Path, task: Task) -> tuple[list[Item], list[Fault]]:
 
 def _item(root: Path, task: Task, entry: Entry) -> Item:
     clip = entry.path_below(root / "video" / task.prefix, "video")
-    question, candidates, answer = posed(entry)
+    question, candidates, answer = posed(entry, may_repeat=True)  # published as it is
     start_s = end_s = None
     if task.is_bounded:
         start_s, end_s = window(entry)

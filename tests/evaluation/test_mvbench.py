@@ -11,7 +11,8 @@ import cv2
 import pytest
 
 from pllava_cli.errors import UsageError
-from pllava_cli.evaluation.items import Item
+from pllava_cli.evaluation.choices import score
+from pllava_cli.evaluation.items import Item, Said
 from pllava_cli.evaluation.mvbench import FRAMES_FPS, TASKS, read
 from pllava_cli.multiple_choice import as_prompt
 from tests.evaluation import miniature
@@ -128,6 +129,16 @@ def test_a_missing_video_is_asked_about_all_the_same(tmp_path: Path) -> None:
     assert len(benchmark.items) == 1 and not benchmark.faults
 
 
+def test_a_candidate_that_is_offered_twice_is_right_both_times(tmp_path: Path) -> None:
+    lay_out(tmp_path, "action_count", entry(candidates=["Down.", "Up.", "Down."], answer="Down."))
+    (tmp_path / "video/perception/videos").mkdir(parents=True)
+    benchmark = read(tmp_path, ["action_count"])
+    (item,) = benchmark.items
+    said = [Said(item, reply) for reply in ("A) Down.", "B) Up.", "C) Down.")]
+    kinds = [verdict.kind for verdict in score(benchmark, said, "strict").verdicts]
+    assert kinds == ["right", "wrong", "right"]
+
+
 FAULTY: dict[str, tuple[dict[str, Any], str]] = {
     "no video": ({"video": None}, "has no video"),
     "absolute": ({"video": "/etc/passwd"}, "not a path from the benchmark's folder"),
@@ -136,7 +147,6 @@ FAULTY: dict[str, tuple[dict[str, Any], str]] = {
     "placeholder offered": ({"candidates": ["<image>", "Up."]}, "candidates, number 1, holds <image>"),
     "one candidate": ({"candidates": ["Up."]}, "has 1 candidates; 2 to 26"),
     "many candidates": ({"candidates": ["Up.", *map(str, range(26))]}, "has 27 candidates"),
-    "twice": ({"candidates": ["Up.", "Down.", "Down."]}, "has the candidate 'Down.' twice"),
     "another answer": ({"answer": "Left."}, "answer is 'Left.', which is not among"),
     "no answer": ({"answer": None}, "has no answer"),
     "empty question": ({"question": ""}, "question is empty"),
