@@ -123,7 +123,9 @@ def _verdict(said: Said, scoring: Scoring) -> Verdict:
     chosen = strict(said.text, item.candidates)
     if chosen is None:
         return Verdict(said, "unparsed", 0.0, "no option can be read, or more than one")
-    return _right_or_wrong(said, item.candidates[chosen] == item.answer, f"read as ({ascii_uppercase[chosen]})")
+    return _right_or_wrong(
+        said, item.candidates[chosen] == item.answer, f"read as ({ascii_uppercase[chosen]})"
+    )
 
 
 def _right_or_wrong(said: Said, is_right: bool, note: str = "") -> Verdict:
