@@ -130,6 +130,7 @@ THEIRS = {
     "cv2": {"evaluation", "shapes", "video"},
     "av": {"video"},
     "scenedetect": {"video"},
+    "pycocoevalcap": {"evaluation"},
     "numpy": {"checks", "engine", "model", "shapes", "training", "video"},
     "psutil": {"model", "video"},
     "huggingface_hub": {"hub", "hubcache", "model"},

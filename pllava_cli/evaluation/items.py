@@ -37,6 +37,8 @@ class Item:
     """Start of the part of the clip that is asked about; None: its beginning."""
     end_s: float | None = None
     """End of that part; None: the clip's."""
+    references: tuple[str, ...] = ()
+    """All that is held to be right, where that is more than one text: the captions that people wrote."""
 
 
 @dataclass(frozen=True)
