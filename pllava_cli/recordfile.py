@@ -97,11 +97,16 @@ def _refuse(constant: str) -> NoReturn:
     raise ValueError(constant)
 
 
-def is_torn(line: Line) -> bool:
-    """Whether a line is the beginning of a record of ours, or the zeros that a power cut leaves for one."""
+def is_torn(line: Line, head: bytes = HEAD) -> bool:
+    """Whether a line is the beginning of one of ours, or the zeros that a power cut leaves for one.
+
+    Args:
+        line: The last of a file.
+        head: How the lines of that file begin.
+    """
     if line.raw is None or line.is_ended:
         return False
-    return line.raw.startswith(HEAD) or HEAD.startswith(line.raw) or not line.raw.strip(b"\0")
+    return line.raw.startswith(head) or head.startswith(line.raw) or not line.raw.strip(b"\0")
 
 
 def check_regular(path: Path) -> bool:

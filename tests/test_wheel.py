@@ -41,6 +41,7 @@ def test_everything_is_in_it(wheel: zipfile.ZipFile) -> None:
     data = f"pllava-{pllava_cli.__version__}.data/data/share/man"
     assert {f"{data}/{path.relative_to(ROOT / 'man')}" for path in (ROOT / "man").rglob("*.?")} <= names
     assert {str(path.relative_to(ROOT)) for path in (ROOT / "pllava_cli").rglob("*.py")} <= names
+    assert {str(path.relative_to(ROOT)) for path in (ROOT / "pllava_cli").rglob("*.txt")} <= names
     assert {"pllava_cli/weights.toml", "pllava_cli/py.typed"} <= names
     assert {"pllava_cli/shapes/tiny/model.safetensors", "pllava_cli/shapes/tiny/tokenizer.json"} <= names
     assert wheel.read("pllava_cli/weights.toml") == (ROOT / "weights.toml").read_bytes()

@@ -7,21 +7,12 @@ and is refused unchanged. A lock on the file itself keeps two runs from it, what
 
 import os
 from collections.abc import Callable
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import IO, Literal, Self
 
-from pllava_cli.batch.disk import (
-    ELSEWHERE,
-    is_in_place,
-    lock,
-    missing_folder,
-    sync,
-    sync_folder,
-    unwritable,
-)
+from pllava_cli.batch.disk import ELSEWHERE, append, cut, lock, open_growing, sync_folder, unwritable, write
 from pllava_cli.errors import UsageError
 from pllava_cli.recordfile import (
     MAX_LINE_BYTES,
@@ -71,7 +62,7 @@ class Journal:
             UsageError: Another run is writing to it, it holds something else than records, or it cannot
                 be written.
         """
-        descriptor, is_new = _open(path)
+        descriptor, is_new = open_growing(path)
         journal = cls(path, descriptor)
         try:
             lock(path, descriptor)
@@ -151,18 +142,7 @@ class Journal:
             raise UsageError(
                 f"the record of {record.path} is longer than {MAX_LINE_BYTES >> 20} MiB", "ask in fewer words"
             )
-        before = os.fstat(self._descriptor)
-        if not is_in_place(self._path, before):
-            raise UsageError(
-                f"{self._path} was removed or replaced while it was written",
-                "put it back if it was moved; the same command goes on with it",
-            )
-        try:
-            _write(self._descriptor, raw)
-        except OSError as error:
-            with suppress(OSError):  # else the next run cuts it
-                os.ftruncate(self._descriptor, before.st_size)
-            raise unwritable(self._path, error) from None
+        append(self._path, self._descriptor, raw)
         self._note(Key.of(record), is_ok=record.error is None)
 
     def _note(self, key: Key, *, is_ok: bool) -> None:
@@ -178,16 +158,11 @@ class Journal:
                 if not is_torn(line):
                     raise self._refused(line, error) from None
                 if mend:
-                    self._cut(line)
+                    self.cut_bytes = cut(self._descriptor, line.start)
                 return
             if mend and not line.is_ended:  # whole but for its end, or an editor has taken that away
-                _write(self._descriptor, b"\n")
+                write(self._descriptor, b"\n")
             self._note(parsed.key, is_ok=parsed.plain["status"] == "ok")
-
-    def _cut(self, line: Line) -> None:
-        self.cut_bytes = os.fstat(self._descriptor).st_size - line.start
-        os.ftruncate(self._descriptor, line.start)
-        sync(self._descriptor)
 
     def _refused(self, line: Line, error: LineError) -> UsageError:
         if self._newest:
@@ -240,21 +215,3 @@ class StdoutJournal:
             self._done += 1
         else:
             self._failed += 1
-
-
-def _open(path: Path) -> tuple[int, bool]:
-    """Open a file for reading and appending; says whether it was made."""
-    is_new = not check_regular(path)
-    try:
-        return os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o666), is_new
-    except FileNotFoundError:
-        raise missing_folder(path) from None
-    except OSError as error:
-        raise unwritable(path, error) from None
-
-
-def _write(descriptor: int, raw: bytes) -> None:
-    """Write and sync. The rest of what was written in part is tried once more, to learn the reason."""
-    while raw:
-        raw = raw[os.write(descriptor, raw) :]
-    sync(descriptor)

@@ -1,0 +1,79 @@
+"""What a judge's reply says: read tolerantly in its form, strictly in its meaning.
+
+Judges are asked for a JSON object and give one in prose, in a code fence, or as Python writes it. Any of
+these will do, but a verdict must be plain: nothing is guessed from words, cut to the range, or chosen from
+two that differ.
+"""
+
+import ast
+import json
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, Literal
+
+HIGHEST = 5
+"""Scores go from 0 to this."""
+
+_OBJECT = re.compile(r"\{[^{}]{1,2000}\}")
+"""Objects within objects are not asked for; the bound keeps the readers' work small."""
+_THOUGHT_END = "</think>"
+"""What stands before it is how reasoning models come to their reply, drafts included."""
+
+Pred = Literal["yes", "no"]
+
+
+@dataclass(frozen=True)
+class Meaning:
+    """What was understood of a reply."""
+
+    score: float | None = None
+    """0 to 5; None: no such number is given."""
+    pred: Pred | None = None
+    """Whether the answer is held correct; None: that is not said."""
+
+
+def read_reply(text: str) -> Meaning:
+    """Read a reply; what is not understood is None."""
+    said = text.rpartition(_THOUGHT_END)[2]
+    found = {
+        Meaning(_score(each.get("score")), _pred(each.get("pred")))
+        for each in _objects(said)
+        if "score" in each or "pred" in each
+    }
+    return found.pop() if len(found) == 1 else Meaning()
+
+
+def _objects(text: str) -> Iterator[dict[Any, Any]]:
+    for match in _OBJECT.finditer(text):
+        value = _value(match[0])
+        if isinstance(value, dict):
+            yield value
+
+
+def _value(text: str) -> Any:
+    try:
+        return json.loads(text)
+    except ValueError:
+        pass
+    if "\\" in text:  # Python warns of the escapes it does not know, on our standard error
+        return None
+    try:
+        return ast.literal_eval(text)
+    except (ValueError, SyntaxError, TypeError, MemoryError, RecursionError):
+        return None
+
+
+def _score(value: Any) -> float | None:
+    is_number = isinstance(value, int | float) and not isinstance(value, bool)
+    return float(value) if is_number and 0 <= value <= HIGHEST else None  # NaN is in no range
+
+
+def _pred(value: Any) -> Pred | None:
+    match value.strip().lower() if isinstance(value, str) else None:
+        case "yes":
+            return "yes"
+        case "no":
+            return "no"
+        case _:
+            return None
