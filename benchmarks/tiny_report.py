@@ -11,10 +11,10 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from benchmarks.chart import line_chart
 from benchmarks.tiny_run import Loaded
 from benchmarks.tiny_scores import CAPTION_FIGURES, Figures, Tally
 from benchmarks.tiny_study import Row
+from pllava_cli.chart import line_chart
 from pllava_cli.shapes.captions import TOGETHER, VERBS
 from pllava_cli.shapes.questions import KINDS
 from pllava_cli.shapes.subtasks import SUBTASKS

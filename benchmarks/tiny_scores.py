@@ -10,11 +10,10 @@ from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
+from pllava_cli.evaluation.intervals import NORMAL_95, wilson
 from pllava_cli.multiple_choice import REPLY_START
 from pllava_cli.shapes.captions import Facts, Told, read
 
-NORMAL_95 = 1.959964
-"""The standard normal distribution's 97.5th percentile: 95 % lie within so many deviations."""
 CAPTION_FIGURES = (
     "all right",
     "colour",
@@ -49,13 +48,8 @@ class Tally:
 
     @property
     def interval(self) -> tuple[float, float]:
-        """The share's 95 % confidence interval: Wilson's score interval (1927), sound near 0 and 1 too."""
-        if not self.of:
-            return 0.0, 1.0
-        spread = NORMAL_95**2 / self.of
-        middle = (self.share + spread / 2) / (1 + spread)
-        half = math.sqrt(self.share * (1 - self.share) * spread + spread**2 / 4) / (1 + spread)
-        return max(middle - half, 0.0), min(middle + half, 1.0)
+        """The share's 95 % confidence interval (Wilson)."""
+        return wilson(self.right, self.of)
 
 
 Tallies = dict[str, Tally]

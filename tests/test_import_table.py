@@ -79,6 +79,7 @@ OURS = {
     },
     "evaluation": {
         "batch",
+        "chart",
         "configfile",
         "errors",
         "evaluation",
@@ -89,6 +90,7 @@ OURS = {
         "recording",
         "recordkey",
         "records",
+        "terminal",
         "video",
     },
     "crew": {"batch", "crew", "engine", "errors", "model", "recording", "records", "video"},
@@ -110,6 +112,7 @@ OURS = {
         "video",
     },
     "processors": set[str](),
+    "chart": set[str](),
     "shapes": {"errors", "multiple_choice", "prompts", "shapes", "signals"},
     "multiple_choice": set[str](),
     "answers": set[str](),
@@ -135,6 +138,7 @@ THEIRS = {
     "psutil": {"model", "video"},
     "huggingface_hub": {"hub", "hubcache", "model"},
     "typer": {"app", "commands", "manpages"},
+    "matplotlib": {"evaluation"},
     "ray": {"crew"},
     "rich": {"progress"},
 }
@@ -213,7 +217,16 @@ def test_the_tables_hold_no_rooms_that_are_gone() -> None:
     assert {room(path) for path in SOURCES} == set(OURS)
 
 
-HEAVY = ("torch", "transformers", "cv2", "numpy", "huggingface_hub", "rich", "pllava_cli.engine")
+HEAVY = (
+    "torch",
+    "transformers",
+    "cv2",
+    "numpy",
+    "matplotlib",
+    "huggingface_hub",
+    "rich",
+    "pllava_cli.engine",
+)
 
 _SPY = """
 import sys

@@ -4,7 +4,7 @@ import argparse
 import json
 from pathlib import Path
 
-from benchmarks.chart import line_chart
+from pllava_cli.chart import line_chart
 
 Points = list[tuple[float, float]]
 
