@@ -67,6 +67,7 @@ def test_the_file_has_a_verdict_a_line_with_all_that_is_known(tmp_path: Path) ->
         "question": "What happens in number 2?",
         "answer": "runs",
         "candidates": ["runs", "sleeps", "eats"],
+        "references": [],
         "start_s": 1.5,
         "end_s": 4.25,
         "said": "A) runs",
