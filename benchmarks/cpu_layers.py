@@ -1,6 +1,6 @@
 """Which way of multiplying a layer is fastest on this CPU, by its shape and the rows of its input.
 
-The figures in `pllava_cli/model/many_rows.py` and `precision.py` come from here. Each cell is the least
+The figures in `pllava_cli/model/many_rows.py` and `cpu.py` come from here. Each cell is the least
 of several rounds in milliseconds, with the rate in GFLOP/s in brackets. By default time on the clock,
 with all threads: for a machine that does nothing else. `--thread-time` counts the time that one thread
 spends, which other programs change little.
@@ -19,8 +19,9 @@ from machine import describe
 from torch import Tensor, nn
 from torch.nn import functional
 
-from pllava_cli.model import many_rows, precision
+from pllava_cli.model import cpu, many_rows
 from pllava_cli.model.packed import unpacked
+from pllava_cli.model.precision import TORCH_DTYPES
 from pllava_cli.model.quantization import bitsandbytes, pack
 
 LAYERS = {
@@ -41,12 +42,12 @@ Product = Callable[[Tensor], Tensor]
 
 def ways(weight: Tensor) -> Iterator[tuple[str, torch.dtype, Product]]:
     """Name, precision of the input, and the product."""
-    for name, dtype in precision.TORCH_DTYPES.items():
+    for name, dtype in TORCH_DTYPES.items():
         yield name, dtype, partial(functional.linear, weight=weight.to(dtype))
     yield "bf16 widened to fp32", torch.bfloat16, partial(multiply_wide, weight.bfloat16())
     packed = four_bits(weight)
     yield "NF4, bitsandbytes", torch.float32, packed
-    for name, dtype in precision.TORCH_DTYPES.items():
+    for name, dtype in TORCH_DTYPES.items():
         yield f"NF4 unpacked to {name}", dtype, partial(multiply_unpacked, packed, dtype)
     yield "8 bits, bitsandbytes", torch.float32, eight_bits(weight)
 
@@ -107,7 +108,7 @@ def main() -> None:
     if options.thread_time:
         torch.set_num_threads(1)
     clock = time.thread_time if options.thread_time else time.perf_counter
-    times = precision.times_of_fp32("bf16", precision.LARGEST)
+    times = cpu.times_of_fp32("bf16", cpu.LARGEST)
     print(describe("torch", "bitsandbytes"))
     how = "their own time" if options.thread_time else "by the clock"
     print(f"\nthreads: {torch.get_num_threads()}; {how}, least of {options.rounds}")

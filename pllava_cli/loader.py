@@ -1,20 +1,21 @@
 """From the name of a checkpoint to a network and its processor: the registry meets the model."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from pllava_cli import registry, saves
-from pllava_cli.errors import CheckpointError
+from pllava_cli.errors import CheckpointError, DeviceError
 from pllava_cli.model.adapter import AdapterConfig, read_adapter_config
-from pllava_cli.model.device import Offer, RuntimePlan
+from pllava_cli.model.device import NAMED, Offer, RuntimePlan, footprint_of, precisions
 from pllava_cli.model.layout import is_adapter
-from pllava_cli.model.loading import Lighter, LoadOptions, Prepared, prepare, read_json
+from pllava_cli.model.loading import Lighter, LoadOptions, Prepared, prepare, read_json, runtime_of
 from pllava_cli.model.modeling import PllavaForConditionalGeneration
 from pllava_cli.model.pooling import PoolingShape
 from pllava_cli.model.processing import Processor
-from pllava_cli.model.saving import is_save, prepare_save, read_record
+from pllava_cli.model.record import is_save
+from pllava_cli.model.saving import prepare_save, read_record
 from pllava_cli.model.tensors import list_tensors
 from pllava_cli.model.tokenizer import Tokenizer
 from pllava_cli.prompts import TEMPLATES, VIDEO_PLACEHOLDER, Template
@@ -134,6 +135,7 @@ def check_checkpoint(
     pooling_shape: PoolingShape | None,
     keep_tokens: float = 1.0,
     offline: bool = False,
+    named: Collection[str] = NAMED,
     **runtime: Any,
 ) -> Checked:
     """Find and check a checkpoint; what is not said stands in the registry or in its own files.
@@ -142,6 +144,7 @@ def check_checkpoint(
         keep_tokens: Share of the visual tokens to leave, above 0 and at most 1; for `Captioner`, as the
             library's own `generate` does not know where they stand.
         offline: Say in errors that nothing may be fetched (nothing ever is).
+        named: The options that the user has, by the names of settings: errors and warnings name no other.
     """
     checkpoint = registry.find(path_or_name)
     folder = registry.locate(checkpoint, offline=offline)
@@ -168,6 +171,7 @@ def check_checkpoint(
         keep_tokens=keep_tokens,
         lighter=_lighter(),
         smaller=_smaller(checkpoint),
+        named=named,
         **runtime,
     )
     prepared = (prepare_save if is_packed else prepare)(folder, options)
@@ -175,7 +179,27 @@ def check_checkpoint(
     files = folder if base_folder is None or (folder / "tokenizer.json").exists() else base_folder
     pad = prepared.model.generation_config.pad_token_id
     processor = Processor(files, prepared.model.config, pad, VIDEO_PLACEHOLDER)
-    return Checked(checkpoint, folder, prepared, processor, alpha, base_folder)
+    checked = Checked(checkpoint, folder, prepared, processor, alpha, base_folder)
+    return checked if is_packed else _as_packed_before(checked, options)
+
+
+def _as_packed_before(checked: Checked, options: LoadOptions) -> Checked:
+    """The checkpoint in the precision of a packed save of it, where the precision is left to us.
+
+    Free memory and a measurement decide on it, so that they may decide otherwise than when it was packed.
+    """
+    prepared = checked.prepared
+    dtype = saves.other_precision(checked.origin) if options.dtype == "auto" else None
+    if dtype is None or dtype not in precisions(prepared.plan.device.partition(":")[0]):
+        return checked
+    try:
+        plan = runtime_of(prepared.model, replace(options, must_fit=True), dtype, prepared.plan.quantize)
+    except DeviceError:  # it does not fit in that precision
+        return checked
+    if (plan.device, plan.layers) != (prepared.plan.device, prepared.plan.layers):
+        return checked
+    plan = replace(plan, reasons=(*plan.reasons, f"{dtype} because it was packed in that"))
+    return replace(checked, prepared=replace(prepared, plan=plan))
 
 
 def base_of(
@@ -209,7 +233,7 @@ def base_of(
 
 def _lighter() -> tuple[Lighter, ...]:
     return tuple(
-        Lighter(f"--preset {preset.name}", preset.num_frames, preset.pooling_shape)
+        Lighter(preset.name, preset.num_frames, preset.pooling_shape)
         for preset in registry.defaults().presets.values()
         if preset.num_frames or preset.pooling_shape
     )
@@ -217,22 +241,14 @@ def _lighter() -> tuple[Lighter, ...]:
 
 def _smaller(checkpoint: registry.Checkpoint) -> tuple[Offer, ...]:
     """The other checkpoints of the registry that caption anything, the largest first."""
-    columns = {"none": "bf16", "8bit": "int8", "4bit": "nf4"}
-
-    def offer(other: registry.Checkpoint) -> Offer:
-        def need(dtype: str, quantize: str) -> int:
-            wider = 2 if (dtype, quantize) == ("fp32", "none") else 1
-            return int(other.memory_gb[columns[quantize]] * 1e9 * wider)
-
-        return Offer(f"--model {other.name}", need)
-
     others = [
         each
         for each in registry.all_checkpoints()
         if each.lora and not each.notice and each.name != checkpoint.name
-        if set(columns.values()) <= each.memory_gb.keys()
+        if {"bf16", "nf4"} <= each.memory_gb.keys()
     ]
-    return tuple(map(offer, sorted(others, key=lambda each: -each.memory_gb["bf16"])))
+    others.sort(key=lambda each: -each.memory_gb["bf16"])
+    return tuple(Offer(f"--model {each.name}", footprint_of(each.memory_gb).bytes) for each in others)
 
 
 def _own_alpha(checkpoint: registry.Checkpoint, adapter: AdapterConfig | None) -> float:

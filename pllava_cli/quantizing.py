@@ -1,14 +1,8 @@
-"""`pllava models quantize`: a checkpoint packed once and saved, so that it is never packed again.
+"""`pllava models quantize`: a checkpoint packed once and saved, so that it is never packed again."""
 
-The folder is written under another name and takes its own at the end, so that a kill leaves nothing
-that looks whole.
-"""
-
-import fcntl
 import os
 import shutil
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,8 +11,9 @@ from pllava_cli.errors import CheckpointError, UsageError
 from pllava_cli.loader import Checked, check_checkpoint
 from pllava_cli.model import saving
 from pllava_cli.model.device import quantization_backend
-from pllava_cli.training.merge import write_shards
-from pllava_cli.training.output import write_description, write_whole, writing
+from pllava_cli.model.record import RECORD_FILE, is_save
+from pllava_cli.training.folders import appearing, write_checkpoint
+from pllava_cli.training.output import write_whole, writing
 
 SHARD_BYTES = 1_000_000_000
 """Largest weight file: as much is in memory while it is written."""
@@ -82,11 +77,11 @@ def quantize(
         quantize=quantize,
         must_fit=False,
     )
-    if saving.is_save(checked.folder):
+    if is_save(checked.folder):
         raise UsageError(f"{model} is a save already", "use it as it is")
     origin = checked.origin
     target = out or saves.place(origin)
-    if out is None and _is_current(target, origin):
+    if out is None and saves.found(origin)[0] is not None:
         return _told(target, origin, is_new=False)
     with writing(target.parent, "name another folder with -o, or free some space", named=target):
         _write(checked, target, shard_bytes, on_bytes)
@@ -99,11 +94,6 @@ def _told(folder: Path, origin: saves.Origin, *, is_new: bool) -> Quantized:
     return Quantized(folder, plan.quantize, plan.dtype, origin.alpha, size, is_new)
 
 
-def _is_current(folder: Path, origin: saves.Origin) -> bool:
-    """Whether the save is there, whole, and of the source as it is now."""
-    return saves.found(origin)[0] is not None
-
-
 def _write(checked: Checked, target: Path, shard_bytes: int, on_bytes: Callable[[int, int], None]) -> None:
     origin = checked.origin
     try:
@@ -113,21 +103,16 @@ def _write(checked: Checked, target: Path, shard_bytes: int, on_bytes: Callable[
             f"cannot make {target.parent}: {error.strerror}", "name another folder with -o"
         ) from None
     _check_room(target, saving.bytes_needed(checked.prepared) + MARGIN_BYTES)
-    with _partial(target) as partial:
+    with appearing(target) as folder:
         record = saves.record_of(origin, f"pllava {__version__}, {quantization_backend()[1]}")
-        write_shards(partial, saving.packed_tensors(checked.prepared, on_bytes), shard_bytes)
-        write_description(partial, checked)
-        for file in partial.glob("*.safetensors"):
-            shutil.copymode(partial / "config.json", file)  # the library makes it the owner's alone
+        write_whole(folder / RECORD_FILE, record.text())  # first: by it a broken-off one is known
+        write_checkpoint(folder, checked, saving.packed_tensors(checked.prepared, on_bytes), shard_bytes)
         if saves.files_of(origin) != record.files:
             raise CheckpointError(
                 f"the files of {origin.folder} have changed while they were read", "start again"
             )
-        write_whole(partial / saving.RECORD_FILE, record.text())
-        _sync(partial)
         if target == saves.place(origin) and target.exists():  # of another state of the source
             shutil.rmtree(target)
-        partial.rename(target)
 
 
 def _check_room(target: Path, needed: int) -> None:
@@ -137,39 +122,3 @@ def _check_room(target: Path, needed: int) -> None:
             f"{target} needs {needed / 1e9:.2f} GB of disk, and {free / 1e9:.2f} GB are free there",
             "free some space, or name a folder on another disk with -o",
         )
-
-
-@contextmanager
-def _partial(target: Path) -> Iterator[Path]:
-    """An empty folder beside the target, ours alone; gone in the end unless it has got another name."""
-    partial = target.with_name(f".{target.name}.partial")
-    partial.mkdir(exist_ok=True)
-    descriptor = os.open(partial, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
-    try:
-        with suppress(OSError):  # a file system without locks
-            _lock(descriptor, target)
-        if not partial.exists() or not os.path.samestat(partial.stat(), os.fstat(descriptor)):
-            raise UsageError(f"another run has just written {target}", "look at it")
-        for left in partial.iterdir():  # by a kill
-            left.unlink()
-        try:
-            yield partial
-        finally:  # there only if something, an interruption perhaps, came between
-            if partial.exists() and os.path.samestat(partial.stat(), os.fstat(descriptor)):
-                shutil.rmtree(partial, ignore_errors=True)
-    finally:
-        os.close(descriptor)
-
-
-def _lock(descriptor: int, target: Path) -> None:
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        raise UsageError(f"another run is writing {target}", "wait for it to end") from None
-
-
-def _sync(folder: Path) -> None:
-    """Have all files on the disk before the folder gets its name."""
-    for file in folder.iterdir():
-        with file.open("rb") as stream, suppress(OSError):  # file systems that cannot sync
-            os.fsync(stream.fileno())

@@ -7,19 +7,18 @@ alpha: all of them can be made again.
 import hashlib
 import os
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from pllava_cli import configfile
 from pllava_cli.errors import CheckpointError
 from pllava_cli.model import saving
 from pllava_cli.model.footprint import DTYPES
 from pllava_cli.model.loading import Prepared
-from pllava_cli.model.saving import Record, SourceFile
+from pllava_cli.model.record import Record, SourceFile, is_save
+from pllava_cli.savelist import SNAPSHOTS, identity, quantized_dir
 
 _LABEL_CHARACTERS = 48
-_SNAPSHOTS = "snapshots"
-"""The hub's cache keeps a repository's commits as models--OWNER--NAME/snapshots/COMMIT."""
 
 
 @dataclass(frozen=True)
@@ -37,7 +36,7 @@ class Origin:
 def place(origin: Origin) -> Path:
     """The folder in which the save of a source is looked for."""
     plan = origin.prepared.plan
-    source, base = _identity(origin.folder), _identity(origin.base)
+    source, base = identity(origin.folder), identity(origin.base)
     digest = hashlib.sha256(
         os.fsencode("\0".join([source, base, plan.quantize, plan.dtype, repr(origin.alpha)]))
     ).hexdigest()[:10]
@@ -45,11 +44,6 @@ def place(origin: Origin) -> Path:
     label = name.strip("-.")[:_LABEL_CHARACTERS] or "checkpoint"
     merged = [] if origin.alpha is None else [f"alpha{origin.alpha:g}"]
     return quantized_dir() / "-".join([label, plan.quantize, plan.dtype, *merged, digest])
-
-
-def quantized_dir() -> Path:
-    """The folder of all saves that are found again."""
-    return configfile.cache_dir() / "quantized"
 
 
 def record_of(origin: Origin, made_by: str) -> Record:
@@ -115,8 +109,8 @@ def found(origin: Origin) -> tuple[Prepared | None, str | None]:
     folder = place(origin)
     if origin.prepared.plan.quantize == "none":
         return None, None
-    if not saving.is_save(folder):
-        return None, _other_precision(origin)
+    if not is_save(folder):
+        return None, _untaken(origin)
     try:
         record = saving.read_record(folder)
         reason = why_not(record, origin)
@@ -131,26 +125,41 @@ def found(origin: Origin) -> tuple[Prepared | None, str | None]:
     return replace(origin.prepared, plan=plan, recipes=recipes, is_merged=is_merged), None
 
 
-def _other_precision(origin: Origin) -> str | None:
-    """Tell of a save that another precision would use: memory may decide otherwise from run to run."""
+def other_precision(origin: Origin) -> str | None:
+    """The precision of a save of the source as it is now, where there is none in the precision planned."""
+    if origin.prepared.plan.quantize == "none" or _is_current(origin):
+        return None
+    return next((other.prepared.plan.dtype for other in _others(origin) if _is_current(other)), None)
+
+
+def _is_current(origin: Origin) -> bool:
+    """Whether there is a save of the source as it is now, by what the save says of itself."""
+    folder = place(origin)
+    try:
+        return is_save(folder) and why_not(saving.read_record(folder), origin) is None
+    except CheckpointError:
+        return False
+
+
+def _others(origin: Origin) -> Iterator[Origin]:
+    """The source as it would be packed in each other precision."""
     plan = origin.prepared.plan
     for dtype in DTYPES:
-        prepared = replace(origin.prepared, plan=replace(plan, dtype=dtype))
-        if saving.is_save(place(replace(origin, prepared=prepared))):
-            what = f"the save of {plan.quantize} in {dtype}"
-            return f"{what} is not used in {plan.dtype}; --dtype {dtype} uses it"
-    return None
+        if dtype != plan.dtype:
+            yield replace(origin, prepared=replace(origin.prepared, plan=replace(plan, dtype=dtype)))
 
 
-def _identity(folder: Path | None) -> str:
-    """By which a source is told from others: a repository of the hub is one whatever its commit."""
-    if folder is None:
-        return ""
-    whole = Path(os.path.realpath(folder))
-    return str(whole.parents[1] if whole.parent.name == _SNAPSHOTS else whole)
+def _untaken(origin: Origin) -> str | None:
+    """Tell of a save that another precision would use."""
+    plan = origin.prepared.plan
+    other = next((each for each in _others(origin) if is_save(place(each))), None)
+    if other is None:
+        return None
+    dtype = other.prepared.plan.dtype
+    return f"the save of {plan.quantize} in {dtype} is not used in {plan.dtype}; --dtype {dtype} uses it"
 
 
 def _fixed(file: SourceFile) -> SourceFile:
     """A file as it is compared: what lies under a commit is told by its path, whenever it was fetched."""
-    is_commit = Path(file.path).parent.parent.name == _SNAPSHOTS
+    is_commit = Path(file.path).parent.parent.name == SNAPSHOTS
     return replace(file, mtime_ns=0) if is_commit else file

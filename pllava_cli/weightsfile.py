@@ -5,6 +5,7 @@ key, and the rest of the program never meets a value of a wrong type.
 """
 
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
@@ -55,7 +56,7 @@ class Checkpoint:
     size_gb: float | None = None
     """Size of the weight files, 10^9 bytes."""
     memory_gb: Mapping[str, float] = field(default_factory=lambda: MappingProxyType({}))
-    """10^9 bytes needed at 16 frames, by precision: `bf16`, `int8`, `nf4`."""
+    """10^9 bytes needed with its own frames, by precision: `bf16`, `int8`, `nf4`."""
     ignore: tuple[str, ...] = ()
     """Patterns of files in the repository that are not needed."""
     aliases: tuple[str, ...] = ()
@@ -182,8 +183,9 @@ def _stamp(path: Path) -> tuple[int, int] | None:
 def _read(files: tuple[tuple[Path, tuple[int, int] | None], ...]) -> tuple[dict[str, Checkpoint], Defaults]:
     merged: dict[str, dict[str, Any]] = {"defaults": {}, "presets": {}, "checkpoints": {}}
     origins: dict[str, list[Path]] = {}
+    aliased: dict[str, Path] = {}
     for path in (path for path, _ in files):
-        for name, entry in _merge_file(merged, path).items():
+        for name, entry in _merge_file(merged, path, aliased).items():
             origins.setdefault(name, []).append(path)
             if "path" in entry:
                 # Relative to the file that says it; what comes with the tool lies in the package,
@@ -195,13 +197,26 @@ def _read(files: tuple[tuple[Path, tuple[int, int] | None], ...]) -> tuple[dict[
         name: _checkpoint(name, entry, origins[name], defaults["alpha"])
         for name, entry in merged["checkpoints"].items()
     }
-    _refuse_clashes(list(checkpoints.values()), origins)
+    newest = files[-1][0]
+    _refuse_clashes(list(checkpoints.values()), origins, aliased, newest)
+    _check_default(defaults["model"], checkpoints, newest)
     presets = {name: Preset(name, **entry) for name, entry in merged["presets"].items()}
     return checkpoints, Defaults(**defaults, presets=MappingProxyType(presets))
 
 
-def _merge_file(merged: dict[str, dict[str, Any]], path: Path) -> dict[str, dict[str, Any]]:
-    """Check one file, merge it over what was read before and return its checkpoints as merged."""
+def _merge_file(
+    merged: dict[str, dict[str, Any]], path: Path, aliased: dict[str, Path]
+) -> dict[str, dict[str, Any]]:
+    """Check one file and merge it over what was read before.
+
+    Args:
+        merged: What was read before.
+        path: The file.
+        aliased: Is told the file that a checkpoint has its aliases from.
+
+    Returns:
+        The file's checkpoints as merged.
+    """
     top: dict[str, cf.Check] = dict.fromkeys(merged, _table)
     found = cf.checked(path, "", cf.read_toml(path), top)
     merged["defaults"] |= cf.checked(path, "defaults", found.get("defaults", {}), _DEFAULTS_SCHEMA)
@@ -226,6 +241,8 @@ def _merge_file(merged: dict[str, dict[str, Any]], path: Path) -> dict[str, dict
             old.pop("revision", None)
         if "repo" in new:
             old.pop("path", None)
+        if "aliases" in new:
+            aliased[name] = path
         old.update(new)
         entries[name] = old
     return entries
@@ -247,12 +264,47 @@ def _checkpoint(name: str, entry: dict[str, Any], origins: list[Path], alpha: fl
     return Checkpoint(name=name, origin=" and ".join(map(str, origins)), **(entry | nested))
 
 
-def _refuse_clashes(checkpoints: list[Checkpoint], origins: Mapping[str, list[Path]]) -> None:
-    """Refuse a name that stands for two checkpoints."""
-    owner: dict[str, str] = {}
+def _refuse_clashes(
+    checkpoints: list[Checkpoint],
+    origins: Mapping[str, list[Path]],
+    aliased: Mapping[str, Path],
+    newest: Path,
+) -> None:
+    """Refuse a name that stands for two checkpoints.
+
+    Args:
+        checkpoints: All of them.
+        origins: The files that declare each.
+        aliased: The file that each has its aliases from.
+        newest: The file read last: where it says the name, that is where the slip is.
+    """
+    owner: dict[str, Checkpoint] = {}
     for checkpoint in checkpoints:
         for name in {each.lower() for each in (checkpoint.name, *checkpoint.aliases)}:
-            if owner.setdefault(name, checkpoint.name) != checkpoint.name:
-                both = f"{owner[name]} and {checkpoint.name}"
-                where = cf.place(origins[checkpoint.name][-1], f"checkpoints.{checkpoint.name}")
-                raise UsageError(f"{where}: {name} names both {both}", "rename one of them")
+            other = owner.setdefault(name, checkpoint)
+            if other is checkpoint:
+                continue
+            said = [
+                (origins[each.name][-1], f"checkpoints.{each.name}")
+                if name == each.name.lower()
+                else (aliased[each.name], f"checkpoints.{each.name}.aliases")
+                for each in (checkpoint, other)
+            ]
+            where = cf.place(*next((each for each in said if each[0] == newest), said[0]))
+            raise UsageError(
+                f"{where}: {name} names both {other.name} and {checkpoint.name}", "rename one of them"
+            )
+
+
+def _check_default(model: str, checkpoints: Mapping[str, Checkpoint], newest: Path) -> None:
+    """Refuse a default checkpoint that is neither a name nor, as it is written, a folder."""
+    names = [name for each in checkpoints.values() for name in (each.name, *each.aliases, each.repo) if name]
+    if model.lower() in map(str.lower, names) or "/" in model:
+        return
+    with suppress(OSError):  # a name too long
+        if cf.expand(Path(model)).is_dir():
+            return
+    raise UsageError(
+        f"{cf.place(newest, 'defaults.model')}: defaults.model: there is no checkpoint {model!r}",
+        cf.suggestion(model, names, "the names are"),
+    )

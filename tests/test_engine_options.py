@@ -11,6 +11,7 @@ import torch
 from pllava_cli import Captioner, EncodedClip, load_model
 from pllava_cli.engine import Decoding
 from pllava_cli.errors import CheckpointError, ClipError, DeviceError, UsageError
+from pllava_cli.model import cpu as cpu_module
 from pllava_cli.model import device as device_module
 from pllava_cli.model.config import read_config
 from pllava_cli.model.device import DeviceInfo, Footprint, footprint
@@ -193,7 +194,7 @@ class TestDevice:
         def has(size: float) -> None:
             cpu = DeviceInfo("cpu", "2 threads", 1 << 40, int(size))
             monkeypatch.setattr(device_module, "devices", lambda: [cpu])
-            monkeypatch.setattr(device_module, "cpu_prefers_bf16", lambda layer: False)
+            monkeypatch.setattr(cpu_module, "prefers_bf16", lambda layer: False)
 
         return has
 

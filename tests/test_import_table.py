@@ -40,6 +40,7 @@ OURS = {
         "recording",
         "records",
         "registry",
+        "savelist",
         "settings",
         "shapes",
         "signals",
@@ -51,7 +52,8 @@ OURS = {
     "encoded": set[str](),
     "prompt_ids": {"errors", "prompts"},
     "loader": {"errors", "model", "prompts", "registry", "saves"},
-    "saves": {"configfile", "errors", "model"},
+    "saves": {"errors", "model", "savelist"},
+    "savelist": {"configfile", "errors", "hubcache", "model", "registry"},
     "quantizing": {"errors", "loader", "model", "saves", "training"},
     "settings": {"configfile", "errors", "registry", "weightsfile"},
     "registry": {"configfile", "errors", "hubcache", "weightsfile"},
@@ -274,6 +276,18 @@ def test_help_and_completion_are_light(words: list[str], variables: dict[str, st
     loaded = set(done.stderr.rpartition("loaded: ")[2].split())
     assert "pllava_cli.app" in loaded
     assert loaded.intersection(HEAVY) == set()
+
+
+@pytest.mark.parametrize(
+    "words", [["models", "list"], ["models", "show", "tiny"], ["models", "rm", "tiny", "--saves", "--yes"]]
+)
+def test_what_looks_at_checkpoints_from_outside_needs_no_torch(words: list[str]) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", _SPY, *words], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+    loaded = set(done.stderr.rpartition("loaded: ")[2].split())
+    assert "pllava_cli.savelist" in loaded
+    assert loaded.intersection({"torch", "transformers", "safetensors"}) == set()
 
 
 @pytest.mark.parametrize("words", [["--help"], ["caption", "--help"]])

@@ -13,8 +13,9 @@ from safetensors.torch import load_file, save_file
 
 from pllava_cli import Captioner
 from pllava_cli.errors import CheckpointError, PllavaError, UsageError
-from pllava_cli.loader import Opened, open_checkpoint
-from pllava_cli.model import quantization
+from pllava_cli.loader import Opened, check_checkpoint, open_checkpoint
+from pllava_cli.model import cpu, device, quantization
+from pllava_cli.model.loading import shapes_of
 from pllava_cli.model.tensors import TensorReader
 from pllava_cli.quantizing import quantize
 from pllava_cli.training.merge import merge
@@ -144,6 +145,58 @@ class TestFinding:
         (warning,) = loaded.warnings
         assert "in fp32 is not used in bf16; --dtype fp32 uses it" in warning
 
+    def test_precision_left_to_us_is_that_of_the_save(
+        self, source: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """Whatever memory and measurement would choose: they may change from run to run."""
+        monkeypatch.setattr(cpu, "prefers_bf16", lambda product: True)
+        checked = check_checkpoint(source, alpha=4.0, dtype="auto", quantize="4bit", **ASKED)
+        assert checked.prepared.plan.dtype == "fp32", "records say beforehand what will be used"
+        loaded = opened(source, dtype="auto")
+        assert is_packed_already(loaded)
+        assert (loaded.plan.dtype, loaded.warnings) == ("fp32", ())
+        assert "fp32 because it was packed in that" in loaded.plan.reasons
+        assert not is_packed_already(opened(source, dtype="auto", alpha=5))
+
+    def test_save_in_the_precision_that_would_be_chosen_comes_first(
+        self, source: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        quantize(str(source), "4bit", alpha=4, dtype="bf16", device="cpu")
+        for is_bf16, dtype in ((True, "bf16"), (False, "fp32")):
+            monkeypatch.setattr(cpu, "prefers_bf16", lambda product, is_bf16=is_bf16: is_bf16)
+            loaded = opened(source, dtype="auto")
+            assert is_packed_already(loaded) and loaded.plan.dtype == dtype
+
+    def test_precision_of_a_save_that_does_not_fit_is_not_taken(
+        self, source: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        need = check_checkpoint(source, alpha=4.0, dtype="bf16", quantize="4bit", **ASKED).prepared
+        model = need.model
+        packable = {f"{name}.weight" for name in quantization.quantizable(model)}
+        least = device.footprint(model.config, shapes_of(model), packable).bytes("bf16", "4bit")
+        tight = [device.DeviceInfo("cpu", "1 thread", 10**9, int(least / device.SPARE) + 10)]
+        monkeypatch.setattr(device, "devices", lambda: tight)
+        loaded = opened(source, dtype="auto")
+        assert loaded.plan.dtype == "bf16"
+        (warning,) = loaded.warnings
+        assert "in fp32 is not used in bf16" in warning
+
+    def test_stale_save_decides_nothing(
+        self, source: Path, saved: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(cpu, "prefers_bf16", lambda product: True)
+        os.utime(sorted(source.glob("*.safetensors"))[0])
+        assert opened(source, dtype="auto").plan.dtype == "bf16"
+
+    def test_precision_that_the_device_emulates_is_not_taken(
+        self, source: Path, saved: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        shutil.rmtree(saved)
+        quantize(str(source), "4bit", alpha=4, dtype="fp16", device="cpu")
+        loaded = opened(source, dtype="auto")
+        assert loaded.plan.dtype in ("fp32", "bf16")
+        assert "--dtype fp16 uses it" in loaded.warnings[0]
+
     def test_frames_and_pooling_do_not_matter(self, source: Path) -> None:
         assert is_packed_already(opened(source, num_frames=2, pooling_shape=(2, 1, 1)))
 
@@ -214,7 +267,7 @@ class TestWriting:
             raise KeyboardInterrupt
 
         with monkeypatch.context() as patch:
-            patch.setattr("pllava_cli.quantizing.write_description", break_off)
+            patch.setattr("pllava_cli.training.folders.write_description", break_off)
             patch.setattr(shutil, "rmtree", lambda *arguments, **options: None)  # nor anything cleared away
             with pytest.raises(KeyboardInterrupt):
                 quantize(str(source), "4bit", alpha=4, dtype="fp32", device="cpu")
@@ -249,7 +302,7 @@ class TestWriting:
                 quantize(str(source), "4bit", tmp_path / "out", alpha=4, device="cpu")
 
         with monkeypatch.context() as patch:
-            patch.setattr("pllava_cli.quantizing.write_description", write_too)
+            patch.setattr("pllava_cli.training.folders.write_description", write_too)
             with pytest.raises(UsageError, match="cannot write"):  # the description was not written
                 quantize(str(source), "4bit", tmp_path / "out", alpha=4, device="cpu")
 
@@ -278,8 +331,6 @@ class TestWriting:
 
     def test_model_need_not_fit(self, source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         """It may be meant for another machine, and one layer at a time is all that is packed."""
-        from pllava_cli.model import device
-
         tight = [device.DeviceInfo("cpu", "1 thread", 10**9, 1000)]
         monkeypatch.setattr(device, "devices", lambda: tight)
         done = quantize(str(source), "4bit", tmp_path / "out", alpha=4, device="cpu")

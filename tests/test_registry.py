@@ -46,15 +46,19 @@ def index(*names: str) -> str:
 
 def test_every_entry_is_complete_and_says_where_its_figures_come_from() -> None:
     for checkpoint in registry.all_checkpoints():
-        if checkpoint.name == "tiny":
-            continue
-        assert checkpoint.repo and checkpoint.path is None and checkpoint.license and checkpoint.description
-        assert checkpoint.revision == "main"
-        assert checkpoint.num_frames == 16 and checkpoint.pooling_shape == (16, 12, 12)
+        assert checkpoint.description and checkpoint.license and checkpoint.template and checkpoint.aliases
+        assert checkpoint.parameters and checkpoint.size_gb
         assert set(checkpoint.memory_gb) == set(registry.PRECISIONS)
         said = {"license", "template", "parameters", "num_frames", "pooling_shape", "size_gb", "memory_gb"}
-        said |= {"lora", "base"} if checkpoint.name.startswith("pllava") else set()
+        said |= {"lora"} if checkpoint.lora else set()
+        said |= {"base"} if checkpoint.base else set()
         assert set(checkpoint.source) == said, checkpoint.name
+        if checkpoint.name == "tiny":
+            continue
+        assert checkpoint.repo and checkpoint.path is None and checkpoint.revision == "main"
+        assert checkpoint.num_frames == 16 and checkpoint.pooling_shape == (16, 12, 12)
+        is_pllava = checkpoint.name.startswith("pllava")
+        assert bool(checkpoint.lora) is bool(checkpoint.base) is is_pllava
 
 
 def test_the_built_in_checkpoint_lies_in_the_package_and_says_what_it_knows() -> None:
@@ -341,6 +345,7 @@ def test_slips_in_the_own_registry_name_file_and_key(own: Path, text: str, expec
 @pytest.mark.parametrize(
     ("text", "line"),
     [
+        ('[checkpoints.x]\nrepo = "a/b"\nrepo = "c"\n', None),
         ("\n\n[checkpoints.x]\nframes = 3\n", 4),
         ('[checkpoints.x]\nrepo = "a/b"\nlora = { alpha = -1 }\n', 3),
         ('[checkpoints.x]\nrepo = "a/b"\n[checkpoints.x.lora]\n# the rank\nrank = "high"', 5),
@@ -349,17 +354,29 @@ def test_slips_in_the_own_registry_name_file_and_key(own: Path, text: str, expec
         ('[checkpoints."x-1.5"]\nrepo = "a/b"\n[checkpoints."y-1.5"]\nnum_frames = 4\n', 3),
         ('checkpoints."x.y".repo = "a/b"\ncheckpoints."x.y".num_frames = 0\n', 2),
         ('[checkpoints.x]\r\nrepo = "a/b"\r\nnum_frames = 0\r\n', 3),
-        ('[checkpoints.x]\nrepo = "a/b"\naliases = ["7b"]\n', 1),
+        ('[checkpoints.x]\nrepo = "a/b"\naliases = ["7b"]\n', 3),
+        ('[checkpoints.x]\nrepo = "a/b"\n[checkpoints.PLLAVA-7B]\nrepo = "c/d"\n', 3),
+        ('# mine\n[checkpoints.pllava-7b]\naliases = ["7b", "13B"]\n', 3),
+        ('[checkpoints.x]\nrepo = "a/b"\nmemory_gb = { bf16 = "much" }\n', 3),
+        ('[checkpoints.x]\nrepo = "a/b"\n\n[checkpoints.x.source]\ncolour = "red"\n', 5),
+        ('[defaults]\nalpha = 3\nmodel = "nonesuch"\n', 3),
+        ("checkpoints = [[1]]\n", 1),
         ("[defaults]\nalpha = 4\ntop_p = 0", 3),
-        ("[defaults]\nalpha = 4\ntop_p\n", None),
+        ("[defaults]\n\ntop_p\n", None),
     ],
 )
 def test_slips_in_the_own_registry_name_the_line(own: Path, text: str, line: int | None) -> None:
     own.write_bytes(text.encode())
     with pytest.raises(UsageError) as caught:
         registry.all_checkpoints()
-    expected = f"{own}:{line}: " if line else "(at line 3, column 6)"  # the parser's own
+    expected = f"{own}:{line}: " if line else "(at line 3, column "  # the parser's own
     assert expected in caught.value.message
+
+
+def test_default_may_be_a_folder_that_is_not_there_now(own: Path) -> None:
+    own.write_text('[defaults]\nmodel = "/media/disk/pllava"\n')
+    assert registry.defaults().model == "/media/disk/pllava"
+    assert registry.find("7b").name == "pllava-7b"
 
 
 def test_own_registry_that_is_no_text_file(own: Path) -> None:

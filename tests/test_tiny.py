@@ -4,11 +4,16 @@ import json
 import os
 import subprocess
 import sys
+from math import prod
 from pathlib import Path
 
 import pytest
 
-from pllava_cli import Captioner, multiple_choice
+from pllava_cli import Captioner, multiple_choice, registry
+from pllava_cli.loader import check_checkpoint
+from pllava_cli.model.footprint import footprint
+from pllava_cli.model.loading import shapes_of
+from pllava_cli.model.quantization import quantizable
 from pllava_cli.shapes.captions import facts, read
 from pllava_cli.shapes.casting import cast
 
@@ -35,6 +40,21 @@ def pllava(*words: object) -> subprocess.CompletedProcess[str]:
         text=True,
         timeout=300,
     )
+
+
+def test_figures_of_the_registry_are_those_of_its_files() -> None:
+    entry = registry.find("tiny")
+    checked = check_checkpoint("tiny", alpha=None, base=None, num_frames=None, pooling_shape=None)
+    model = checked.prepared.model
+    shapes = shapes_of(model)
+    packable = {f"{name}.weight" for name in quantizable(model)}
+    need = footprint(model.config, shapes, packable)
+    assert entry.parameters == sum(prod(shape) for shape in shapes.values())
+    assert (entry.num_frames, entry.pooling_shape) == (model.config.num_frames, model.config.pooling_shape)
+    weights = sum(file.stat().st_size for file in checked.folder.glob("*.safetensors"))
+    assert entry.size_gb == round(weights / 1e9, 3)
+    for column, quantize in (("bf16", "none"), ("int8", "8bit"), ("nf4", "4bit")):
+        assert entry.memory_gb[column] == round(need.bytes("bf16", quantize) / 1e9, 3)
 
 
 def test_the_examples_are_what_their_captions_say() -> None:

@@ -119,9 +119,9 @@ def _devices() -> list[dict[str, Any]]:
 
 
 def _precision() -> dict[str, str]:
-    from pllava_cli.model.device import cpu_precision
+    from pllava_cli.model.cpu import suited_precision
 
-    dtype, why = cpu_precision()
+    dtype, why = suited_precision()
     return {"cpu": dtype, "why": why}
 
 

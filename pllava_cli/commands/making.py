@@ -1,4 +1,4 @@
-"""The flags of the commands that make checkpoints: `train` and `models merge`."""
+"""The flags of the commands that make checkpoints: `train`, `models merge`, and in part `models quantize`."""
 
 from dataclasses import dataclass
 from typing import Annotated, ClassVar
@@ -18,23 +18,28 @@ from pllava_cli.commands.options import (
 
 DATA, LORA, TRAINING, RESULT = "Data", "LoRA", "Training", "Result"
 
+Alpha = Annotated[
+    str | None, Option(metavar="X", help="Weight of the LoRA; the checkpoint's own if not given.")
+]
+Base = Annotated[
+    str | None,
+    Option(
+        metavar="NAME|PATH",
+        autocompletion=complete_models,
+        help="For an adapter: its base, if it is not where the adapter says.",
+    ),
+]
+Offline = Annotated[bool | None, Option("--offline/--no-offline", help="Make no request to any network.")]
+"""What the commands have in common that write a whole checkpoint; each places them in its own help."""
+
 
 @dataclass(frozen=True)
 class MergeFlags(OutputFlags):
     """What `models merge` understands. None: not said."""
 
     out: Annotated[str | None, Option("-o", "--out", metavar="FOLDER", help="The folder to write.")] = None
-    alpha: Annotated[
-        str | None, Option(metavar="X", help="Weight of the LoRA; the checkpoint's own if not given.")
-    ] = None
-    base: Annotated[
-        str | None,
-        Option(
-            metavar="NAME|PATH",
-            autocompletion=complete_models,
-            help="For an adapter: its base, if it is not where the adapter says.",
-        ),
-    ] = None
+    alpha: Alpha = None
+    base: Base = None
     dtype: Annotated[
         str | None,
         Option(
@@ -43,9 +48,7 @@ class MergeFlags(OutputFlags):
             help="Precision of what is written; auto: as it is stored now.",
         ),
     ] = None
-    offline: Annotated[
-        bool | None, Option("--offline/--no-offline", help="Make no request to any network.")
-    ] = None
+    offline: Offline = None
 
 
 @dataclass(frozen=True)

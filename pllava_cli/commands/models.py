@@ -1,7 +1,8 @@
 """`pllava models list|show|merge`: the checkpoints there are, and which of them are on this machine."""
 
 import json
-from typing import Annotated, Any
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -10,6 +11,9 @@ from pllava_cli.commands.making import MergeFlags
 from pllava_cli.commands.options import OutputFlags, complete_models, takes
 from pllava_cli.errors import CheckpointError, ExitStatus
 from pllava_cli.terminal import Terminal
+
+if TYPE_CHECKING:
+    from pllava_cli.savelist import Save
 
 LIST_EXAMPLES = """
 # what there is, and what is on this machine
@@ -40,18 +44,23 @@ def list_models(terminal: Terminal, flags: OutputFlags) -> int:
     """List the checkpoints by name.
 
     GB is the size of the weight files; bf16, int8 and nf4 are the GB of memory that the checkpoint
-    needs at 16 frames in each precision.
+    needs with its own frames in each precision; SAVES is what `pllava models quantize` keeps of it, in GB.
     """
+    from pllava_cli import savelist
+
     known = registry.all_checkpoints()
+    saves = savelist.all_saves()
     default = registry.defaults().model
     if flags.json:
-        terminal.line(json.dumps([_as_json(each) for each in known]))
+        terminal.line(json.dumps([_as_json(each, savelist.saves_of(each, saves)) for each in known]))
         return ExitStatus.OK
-    rows: list[tuple[str, ...]] = [("NAME", "GB", *registry.PRECISIONS, "HERE", "DESCRIPTION")]
+    rows: list[tuple[str, ...]] = [("NAME", "GB", *registry.PRECISIONS, "HERE", "SAVES", "DESCRIPTION")]
     for each in known:
         memory = [_gb(each.memory_gb.get(precision)) for precision in registry.PRECISIONS]
         name = f"{each.name} *" if registry.find(default) == each else each.name
-        rows.append((name, _gb(each.size_gb), *memory, whereabouts(each)[0], each.description))
+        kept = [save.bytes for save in savelist.saves_of(each, saves)]
+        packed = _gb(sum(kept) / 1e9 if kept else None)
+        rows.append((name, _gb(each.size_gb), *memory, whereabouts(each)[0], packed, each.description))
     terminal.table(rows)
     terminal.note("* is the default. `pllava models show NAME` says more.")
     return ExitStatus.OK
@@ -70,20 +79,24 @@ def show_model(
 ) -> int:
     """Show everything known about a checkpoint.
 
-    Each figure comes with its source, and the last line says whether the checkpoint is on this
-    machine, and where, or how to get it.
+    Each figure comes with its source, and the last lines say whether the checkpoint is on this
+    machine, and where, or how to get it, and what `pllava models quantize` keeps of it.
     """
+    from pllava_cli import savelist
+
     checkpoint = registry.find(name)
     if checkpoint.origin == registry.GIVEN:
         checkpoint = registry.surveyed(checkpoint)
+    saves = savelist.saves_of(checkpoint)
     if flags.json:
-        terminal.line(json.dumps(_as_json(checkpoint)))
+        terminal.line(json.dumps(_as_json(checkpoint, saves)))
         return ExitStatus.OK
     shown = registry.as_dict(checkpoint)
     source = shown.pop("source")
     rows = [(key, _plain(value), source.get(key, "")) for key, value in shown.items() if _plain(value)]
     state, where = whereabouts(checkpoint)
-    terminal.table([*rows, ("here", state, where)])
+    packed = [("save", f"{each}, {each.bytes / 1e9:.2f} GB", str(each.folder)) for each in saves]
+    terminal.table([*rows, ("here", state, where), *packed])
     return ExitStatus.OK
 
 
@@ -137,9 +150,10 @@ def whereabouts(checkpoint: registry.Checkpoint) -> tuple[str, str]:
         return state, f"{error.message}; {error.hint}"
 
 
-def _as_json(checkpoint: registry.Checkpoint) -> dict[str, Any]:
+def _as_json(checkpoint: registry.Checkpoint, saves: Sequence["Save"]) -> dict[str, Any]:
     state, where = whereabouts(checkpoint)
-    return registry.as_dict(checkpoint) | {"here": state, "where": where}
+    kept = [each.as_dict() for each in saves]
+    return registry.as_dict(checkpoint) | {"here": state, "where": where, "saves": kept}
 
 
 def _gb(value: float | None) -> str:

@@ -8,6 +8,7 @@ import typer
 from typer import Option
 
 from pllava_cli import inputs, registry, settings
+from pllava_cli.commands.making import Alpha, Base, Offline
 from pllava_cli.commands.options import OutputFlags, complete_from, complete_models, takes
 from pllava_cli.errors import ExitStatus, UsageError
 from pllava_cli.terminal import Terminal
@@ -36,17 +37,8 @@ class QuantizeFlags(OutputFlags):
             metavar="NAME", autocompletion=complete_from("4bit", "8bit"), help="4bit (NF4) or 8bit (4bit)."
         ),
     ] = None
-    alpha: Annotated[
-        str | None, Option(metavar="X", help="Weight of the LoRA; the checkpoint's own if not given.")
-    ] = None
-    base: Annotated[
-        str | None,
-        Option(
-            metavar="NAME|PATH",
-            autocompletion=complete_models,
-            help="For an adapter: its base, if it is not where the adapter says.",
-        ),
-    ] = None
+    alpha: Alpha = None
+    base: Base = None
     dtype: Annotated[
         str | None,
         Option(
@@ -63,9 +55,7 @@ class QuantizeFlags(OutputFlags):
             help="Where to pack: auto, cpu, cuda or cuda:N.",
         ),
     ] = None
-    offline: Annotated[
-        bool | None, Option("--offline/--no-offline", help="Make no request to any network.")
-    ] = None
+    offline: Offline = None
 
 
 @takes(QuantizeFlags)
@@ -83,9 +73,10 @@ def quantize_model(
 
     The save is as the checkpoint becomes in memory, so captions are the same to the token, and loading
     reads a third of the bytes in 4 bits, half of them in 8. Without -o it is kept in the cache, and every
-    command that loads the checkpoint in that quantisation, precision and alpha uses it, as long as the
-    checkpoint's files are what they were. The folder of -o is a checkpoint of its own: --model FOLDER takes
-    it, on any machine. It appears under its name only once it is whole.
+    command that loads the checkpoint in that quantisation and alpha uses it, if no other precision is asked
+    for, as long as the checkpoint's files are what they were; `pllava models rm NAME --saves` deletes it. The
+    folder of -o is a checkpoint of its own: --model FOLDER takes it, on any machine. It appears under its
+    name only once it is whole.
     """
     out = None if flags.out is None else inputs.result_folder(flags.out)
     keys = ("quantize", "alpha", "base", "dtype", "device", "offline")

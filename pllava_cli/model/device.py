@@ -1,31 +1,29 @@
 """Where the model runs, in which precision, and whether it fits: decided before anything is loaded.
 
-Every choice made for the user carries its reason.
+Every choice made for the user carries its reason. What this CPU multiplies fastest is measured in `cpu`,
+a model over several GPUs is laid out in `spreading`.
 """
 
 import importlib.util
-import re
-from collections.abc import Callable, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 from pllava_cli.errors import DeviceError, UsageError
-from pllava_cli.model import cpu_time
 from pllava_cli.model.footprint import (
     DTYPES,
     QUANTIZED_BYTES,
     Footprint,
     footprint,
+    footprint_of,
     weight_bytes,
-    working_numbers,
 )
-from pllava_cli.model.spreading import split
-
-if TYPE_CHECKING:
-    import torch
+from pllava_cli.model.offers import NAMED, Offer, first_that_fits, less_work
+from pllava_cli.model.plan import RuntimePlan
+from pllava_cli.model.spreading import spread
 
 __all__ = [
     "DTYPES",
+    "NAMED",
     "QUANTIZATIONS",
     "QUANTIZED_BYTES",
     "SPARE",
@@ -34,12 +32,12 @@ __all__ = [
     "Offer",
     "RuntimePlan",
     "choose",
-    "cpu_has_bf16_units",
     "devices",
     "footprint",
+    "footprint_of",
+    "precisions",
     "quantization_backend",
     "weight_bytes",
-    "working_numbers",
 ]
 
 QUANTIZATIONS = ("none", *QUANTIZED_BYTES)
@@ -47,7 +45,6 @@ SPARE = 0.9
 """Share of the free memory that may be planned for; the rest is left to the libraries."""
 WORTH_A_WARNING_S = 60.0
 """Seconds for a clip from which someone who did not choose the CPU should know beforehand."""
-_LAYER = re.compile(r"model\.language_model\.layers\.(\d+)\.")
 _GB = 1e9
 
 
@@ -60,52 +57,6 @@ class DeviceInfo:
     name: str
     total_bytes: int
     free_bytes: int
-
-
-@dataclass(frozen=True)
-class RuntimePlan:
-    """Where and how the model will run, and why."""
-
-    device: str
-    dtype: str
-    quantize: str
-    reasons: tuple[str, ...] = ()
-    warnings: tuple[str, ...] = ()
-    """What the user should know before it begins."""
-    layers: tuple[str, ...] = ()
-    """The device of each layer of the language model; none: all of them lie on `device`."""
-    many_rows: str | None = None
-    """Precision in which a CPU multiplies many rows, `dtype` or a more exact one; `None` on other devices.
-    Like the device itself it is no part of a record: it changes no more than the rounding."""
-
-    def device_of(self, name: str) -> str:
-        """The device of a parameter, by its name."""
-        layer = _LAYER.match(name)
-        return self.layers[int(layer[1])] if layer and self.layers else self.device
-
-    @property
-    def torch_dtype(self) -> "torch.dtype":
-        """The precision as torch names it."""
-        from pllava_cli.model.precision import TORCH_DTYPES
-
-        return TORCH_DTYPES[self.dtype]
-
-    @property
-    def torch_many_rows(self) -> "torch.dtype | None":
-        """The precision of many rows as torch names it."""
-        from pllava_cli.model.precision import TORCH_DTYPES
-
-        return TORCH_DTYPES[self.many_rows] if self.many_rows else None
-
-
-@dataclass(frozen=True)
-class Offer:
-    """Something else that the user could ask for, and what it would take."""
-
-    option: str
-    """As it is written on the command line."""
-    bytes: Callable[[str, str], int]
-    """Bytes needed at a precision and quantisation."""
 
 
 def devices() -> list[DeviceInfo]:
@@ -123,14 +74,6 @@ def devices() -> list[DeviceInfo]:
     return found
 
 
-def cpu_has_bf16_units() -> bool:
-    """Whether this CPU has instructions that multiply bf16 (AVX512-BF16 or AMX)."""
-    import torch
-
-    capabilities = torch.cpu.get_capabilities()
-    return any(bool(capabilities.get(name)) for name in ("avx512_bf16", "amx_bf16", "arm_bf16"))
-
-
 def quantization_backend() -> tuple[bool, str]:
     """Whether weights can be quantised here, and by what or why not."""
     if importlib.util.find_spec("bitsandbytes") is None:
@@ -140,6 +83,15 @@ def quantization_backend() -> tuple[bool, str]:
     return True, f"bitsandbytes {version('bitsandbytes')}"
 
 
+def precisions(kind: str) -> tuple[str, ...]:
+    """The precisions in which a kind of device computes without emulating them, those chosen for it first."""
+    if kind == "cpu":
+        return "fp32", "bf16"
+    import torch
+
+    return ("bf16", "fp16") if torch.cuda.is_bf16_supported() else ("fp16",)
+
+
 def choose(
     need: Footprint,
     device: str = "auto",
@@ -147,6 +99,7 @@ def choose(
     quantize: str = "auto",
     *,
     offers: Sequence[Offer] = (),
+    named: Collection[str] = NAMED,
     must_fit: bool = True,
 ) -> RuntimePlan:
     """Choose device, precision and quantisation: what the user said, else the best that fits.
@@ -160,6 +113,7 @@ def choose(
         dtype: "auto" or one of `DTYPES`.
         quantize: "auto", "none", "4bit" or "8bit".
         offers: What else the user could ask for, the best first; an error names the first that fits.
+        named: The options that the user has: no hint names another.
         must_fit: Whether that nothing fits is an error; else the smallest is planned for.
 
     Raises:
@@ -173,14 +127,15 @@ def choose(
             f"--quantize {quantize} needs bitsandbytes, which is not installed", "pip install bitsandbytes"
         )
     for number, place in enumerate(places):
-        if number == 1 and (spread := _spread(need, dtype, quantize)) is not None:
-            return spread
+        if number == 1 and (over_several := _over_gpus(need, dtype, quantize)) is not None:
+            return over_several
         options, room = _options(dtype, quantize, place.info, need), _room(place.info)
         fitting = next((option for option in options if need.bytes(*option) <= room), None)
         if fitting is not None:
             many_rows, speed = _many_rows(dtype, fitting[0], place.info, need)
             reasons = (*place.reasons, *speed, _why(fitting, options[0], need, room))
-            warnings = _warnings(place, device, need, many_rows or fitting[0])
+            is_surprise = device == "auto" and place.device == "cpu"
+            warnings = _of_time(place, need, many_rows or fitting[0], offers) if is_surprise else ()
             return RuntimePlan(place.device, *fitting, reasons, warnings, many_rows=many_rows)
     first = places[0]
     options = _options(dtype, quantize, first.info, need)
@@ -190,7 +145,7 @@ def choose(
     raise DeviceError(
         f"the model needs about {need.bytes(*smallest) / _GB:.1f} GB in {_spell(smallest)}; "
         f"{first.device} has {first.info.free_bytes / _GB:.1f} GB free",
-        _what_would_fit(need, first, smallest, offers),
+        _what_would_fit(need, first, smallest, offers, named),
     )
 
 
@@ -223,17 +178,19 @@ def _check_names(dtype: str, quantize: str) -> None:
 
 def _places(device: str) -> list[_Place]:
     """Where the model may run, the best first."""
+    from pllava_cli.model import cpu
+
     kind, colon, number = device.partition(":")
     if kind not in ("auto", "cpu", "cuda") or (colon and not (kind == "cuda" and number.isdecimal())):
         raise UsageError(f"unknown device {device!r}", "choose one of: auto, cpu, cuda, cuda:N")
-    *cuda, cpu = devices()
-    units = "has" if cpu_has_bf16_units() else "has no"
-    on_cpu = _Place("cpu", cpu, (f"the CPU {units} units for bf16",))
+    *cuda, main = devices()
+    units = "has" if cpu.has_bf16_units() else "has no"
+    on_cpu = _Place("cpu", main, (f"the CPU {units} units for bf16",))
     if kind == "cpu":
         return [on_cpu]
     if kind == "auto":
         why = "nothing fits on a GPU" if cuda else "no CUDA device here"
-        fallback = _Place("cpu", cpu, (f"{why}: running on the CPU", *on_cpu.reasons))
+        fallback = _Place("cpu", main, (f"{why}: running on the CPU", *on_cpu.reasons))
         if not cuda:
             return [fallback]
         best = max(range(len(cuda)), key=lambda index: cuda[index].free_bytes)
@@ -251,33 +208,27 @@ def _places(device: str) -> list[_Place]:
     return [_Place(f"cuda:{index}", cuda[index])]
 
 
-def _spread(need: Footprint, dtype: str, quantize: str) -> RuntimePlan | None:
+def _over_gpus(need: Footprint, dtype: str, quantize: str) -> RuntimePlan | None:
     """The model over several GPUs, if there are several and it fits on them together."""
     cuda = [info for info in devices() if info.kind == "cuda"]
-    if len(cuda) < 2 or need.layers < 2:
-        return None
     rooms = {f"cuda:{number}": _room(info) for number, info in enumerate(cuda)}
-    for option in _options(dtype, quantize, cuda[0], need):
-        other = need.other * DTYPES[option[0]]
-        layers = split(need.layers, need.layer_bytes(*option), other, rooms)
-        if layers is not None:
-            home = max(rooms, key=lambda device: rooms[device])
-            told = (
-                f"{_spell(option)} fits on no GPU alone, but on {', '.join(dict.fromkeys((home, *layers)))}"
-            )
-            return RuntimePlan(home, *option, (told,), layers=layers)
-    return None
+    found = spread(need, _options(dtype, quantize, cuda[0], need), rooms)
+    if found is None:
+        return None
+    told = f"{_spell(found.option)} fits on no GPU alone, but on {', '.join(found.devices)}"
+    return RuntimePlan(found.home, *found.option, (told,), layers=found.layers)
 
 
-def _warnings(place: _Place, asked: str, need: Footprint, dtype: str) -> tuple[str, ...]:
-    """What someone should know who did not choose the CPU."""
-    if asked != "auto" or place.device != "cpu":
-        return ()
-    seconds = cpu_time.expected_seconds(need.products, dtype)
+def _of_time(place: _Place, need: Footprint, dtype: str, offers: Sequence[Offer]) -> tuple[str, ...]:
+    """What someone should know who did not choose the CPU: how long it takes, and what takes less."""
+    from pllava_cli.model import cpu
+
+    seconds = cpu.expected_seconds(need.products, dtype, need.layer)
     if seconds < WORTH_A_WARNING_S:
         return ()
     minutes = f"{seconds / 60:.0f} minute{'s' if seconds >= 90 else ''}"
-    return (f"{place.reasons[0]}: a clip takes at least {minutes}; --preset fast takes a quarter of it",)
+    faster = less_work(need, offers)
+    return (f"{place.reasons[0]}: a clip takes at least {minutes}{f'; {faster}' if faster else ''}",)
 
 
 def _quantizations(asked: str) -> list[str]:
@@ -290,65 +241,21 @@ def _dtypes(asked: str, info: DeviceInfo, need: Footprint) -> list[str]:
     if asked != "auto":
         return [asked]
     if info.kind == "cuda":
-        import torch
+        return [precisions("cuda")[0]]
+    from pllava_cli.model import cpu
 
-        return ["bf16"] if torch.cuda.is_bf16_supported() else ["fp16"]
-    return ["bf16"] if cpu_prefers_bf16(need.layer) else ["fp32", "bf16"]  # fp32 where it fits
-
-
-def cpu_prefers_bf16(layer: tuple[int, int, int]) -> bool:
-    """Whether to compute in bf16 on this CPU even where fp32 fits.
-
-    It should with units for bf16 and should not without: one core multiplies it more than twice as fast
-    with them and half as fast without (benchmarks/RESULTS.md). But on some the units gain nothing, and
-    then the measurement has the last word.
-
-    Args:
-        layer: Rows, inputs and outputs of a product of the model.
-    """
-    from pllava_cli.model.precision import GAIN
-
-    times = times_of_fp32("bf16", layer)
-    return times < GAIN if cpu_has_bf16_units() else times <= 1 / GAIN
+    return ["bf16"] if cpu.prefers_bf16(need.layer) else ["fp32", "bf16"]  # fp32 where it fits
 
 
-def cpu_precision(layer: tuple[int, int, int] = (2304, 4096, 4096)) -> tuple[str, str]:
-    """The precision that `choose` takes on this CPU where the memory suffices, and why.
-
-    Args:
-        layer: Rows, inputs and outputs of a product; without it, one of a 7B model.
-    """
-    why = compared("bf16", times_of_fp32("bf16", layer))
-    return "bf16" if cpu_prefers_bf16(layer) else "fp32", why
-
-
-def times_of_fp32(dtype: str, layer: tuple[int, int, int]) -> float:
-    """How many times as long as in fp32 a product takes on this CPU: measured, once in a process."""
-    from pllava_cli.model import precision
-
-    return precision.times_of_fp32(dtype, layer)
-
-
-def compared(dtype: str, times: float) -> str:
-    """Say what `times_of_fp32` has measured."""
-    fast, slow, ratio = ("fp32", dtype, times) if times >= 1 else (dtype, "fp32", 1 / times)
-    return f"the CPU multiplies {fast} {ratio:.1f} times as fast as {slow}"
-
-
-def _many_rows(asked: str, dtype: str, info: DeviceInfo, need: Footprint) -> tuple[str | None, list[str]]:
+def _many_rows(
+    asked: str, dtype: str, info: DeviceInfo, need: Footprint
+) -> tuple[str | None, tuple[str, ...]]:
     """In which precision many rows are to be multiplied, and why."""
     if info.kind != "cpu":
-        return None, []
-    if asked == "fp32":
-        return asked, []
-    from pllava_cli.model.precision import GAIN
+        return None, ()
+    from pllava_cli.model import cpu
 
-    sixteen = "bf16" if dtype == "fp32" else dtype
-    times = times_of_fp32(sixteen, need.layer)
-    why = compared(sixteen, times)
-    if dtype == "fp32" or times < GAIN:
-        return dtype, [why]
-    return "fp32", [f"{why}: {dtype} is widened where many rows are multiplied"]
+    return cpu.of_many_rows(asked, dtype, need.layer)
 
 
 def _spell(option: tuple[str, str]) -> str:
@@ -364,21 +271,20 @@ def _why(option: tuple[str, str], first: tuple[str, str], need: Footprint, room:
 
 
 def _what_would_fit(
-    need: Footprint, place: _Place, smallest: tuple[str, str], offers: Sequence[Offer]
+    need: Footprint,
+    place: _Place,
+    smallest: tuple[str, str],
+    offers: Sequence[Offer],
+    named: Collection[str],
 ) -> str:
-    """Name the first option, or two together, with which it would fit."""
-    dtype, quantize = smallest
-    room, can_pack = _room(place.info), quantization_backend()[0]
-    packing = Offer("--quantize 4bit", need.bytes)
-    if can_pack and quantize != "4bit" and packing.bytes(dtype, "4bit") <= room:
-        return f"use {packing.option}"
-    for offer in offers:
-        if offer.bytes(dtype, quantize) <= room:
-            return f"use {offer.option}"
-        if can_pack and quantize != "4bit" and offer.bytes(dtype, "4bit") <= room:
-            return f"use {packing.option} {offer.option}"
-    if place.device != "cpu":
+    """Say what to ask for instead, of what the user can ask for."""
+    may_pack = "quantize" in named and quantization_backend()[0]
+    option = first_that_fits(need, smallest, _room(place.info), offers, may_pack=may_pack)
+    if option is not None:
+        return f"use {option}"
+    more = "free memory; `pllava doctor` shows what fits"
+    if place.device != "cpu" and "device" in named:
         cpu = devices()[-1]
-        if any(need.bytes(*option) <= _room(cpu) for option in _options("auto", "auto", cpu, need)):
-            return "use --device cpu, which is slower, or free memory; `pllava doctor` shows what fits"
-    return "use --preset fast or a smaller checkpoint, or free memory; `pllava doctor` shows what fits"
+        if any(need.bytes(*each) <= _room(cpu) for each in _options("auto", "auto", cpu, need)):
+            return f"use --device cpu, which is slower, or {more}"
+    return f"use a smaller checkpoint, or {more}"

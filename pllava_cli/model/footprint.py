@@ -4,6 +4,7 @@ The estimate covers what stays in memory while a caption is made: the weights, t
 one clip, and the vision tower's activations.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from math import prod
 from typing import TYPE_CHECKING
@@ -57,23 +58,53 @@ def weight_bytes(parameters: int, dtype: str, quantize: str) -> int:
     return int(parameters * QUANTIZED_BYTES.get(quantize, DTYPES[dtype]))
 
 
-def footprint(config: "PllavaConfig", shapes: dict[str, tuple[int, ...]], quantizable: set[str]) -> Footprint:
-    """The footprint of a network with parameters `shapes`, of which `quantizable` can be quantised."""
+def footprint(
+    config: "PllavaConfig",
+    shapes: dict[str, tuple[int, ...]],
+    quantizable: set[str],
+    *,
+    num_frames: int | None = None,
+    visual_tokens: int | None = None,
+) -> Footprint:
+    """The footprint of a network.
+
+    Args:
+        config: The network's configuration.
+        shapes: Of its parameters, by name.
+        quantizable: Those of them that can be quantised.
+        num_frames: Of a clip; `None`: the configuration's, as with the other.
+        visual_tokens: Of a clip.
+    """
+    frames = config.num_frames if num_frames is None else num_frames
+    tokens = config.visual_tokens if visual_tokens is None else visual_tokens
     sizes = {name: prod(shape) for name, shape in shapes.items()}
     packed = sum(sizes[name] for name in quantizable)
-    patches = config.num_frames * prod(config.patch_grid)
-    products = patches * sum(size for name, size in sizes.items() if ".vision_tower." in name)
+    seeing = frames * prod(config.patch_grid)
+    products = seeing * sum(size for name, size in sizes.items() if ".vision_tower." in name)
     return Footprint(
         packed,
         sum(sizes.values()) - packed,
-        working_numbers(config, config.num_frames, config.visual_tokens),
-        products + packed * config.visual_tokens,
+        _working_numbers(config, frames, tokens),
+        products + packed * tokens,
         config.text_config.num_hidden_layers,
-        (config.visual_tokens, config.text_config.hidden_size, config.text_config.intermediate_size),
+        (tokens, config.text_config.hidden_size, config.text_config.intermediate_size),
     )
 
 
-def working_numbers(config: "PllavaConfig", num_frames: int, visual_tokens: int) -> int:
+def footprint_of(memory_gb: Mapping[str, float]) -> Footprint:
+    """The footprint of a checkpoint that is not on this machine, from what the registry says of it.
+
+    Args:
+        memory_gb: 10^9 bytes needed with weights in 16 bits (`bf16`) and quantised to four (`nf4`); all but
+            the quantised weights are in 16 bits in both.
+    """
+    saved = DTYPES["bf16"] - QUANTIZED_BYTES["4bit"]
+    quantizable = max(0.0, memory_gb["bf16"] - memory_gb["nf4"]) / saved
+    other = max(0.0, memory_gb["bf16"] / DTYPES["bf16"] - quantizable)
+    return Footprint(int(quantizable * 1e9), int(other * 1e9), 0)
+
+
+def _working_numbers(config: "PllavaConfig", num_frames: int, visual_tokens: int) -> int:
     """Numbers that a network holds while it captions a clip of so many frames and visual tokens."""
     text, vision = config.text_config, config.vision_config
     head = text.head_dim or text.hidden_size // text.num_attention_heads

@@ -8,8 +8,8 @@ LoRA merged at alpha, cast, packed if asked, and put in place. Memory peaks near
 import ctypes
 import json
 import math
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Collection, Iterator
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -44,10 +44,9 @@ BytesLoaded = Callable[[int, int], None]
 
 @dataclass(frozen=True)
 class Lighter:
-    """An option with which a clip takes less memory. None: as the checkpoint has it."""
+    """A preset with which a clip takes less memory and time. None: as the checkpoint has it."""
 
-    option: str
-    """As it is written on the command line."""
+    preset: str
     num_frames: int | None
     pooling_shape: tuple[int, int, int] | None
 
@@ -71,6 +70,8 @@ class LoadOptions:
     """What an error may offer where the memory does not suffice: other options, and then"""
     smaller: tuple[devices.Offer, ...] = ()
     """other checkpoints."""
+    named: Collection[str] = devices.NAMED
+    """The options that the user has: no error or warning names another."""
     must_fit: bool = True
     """Whether it is an error that the model does not fit, because it is to run here."""
 
@@ -163,22 +164,36 @@ def runtime_of(
     model: PllavaForConditionalGeneration, options: LoadOptions, dtype: str, quantize: str
 ) -> RuntimePlan:
     """Decide where and how a network will run; raises as `devices.choose` does."""
-    config = model.config
+    shapes = shapes_of(model)
     packable = {f"{name}.weight" for name in quantization.quantizable(model)}
-    need = devices.footprint(config, shapes_of(model), packable)
-    lighter = [
-        devices.Offer(each.option, replace(need, working=_working(each, config)).bytes)
-        for each in options.lighter
-    ]
+    smaller = options.smaller if "model" in options.named else ()
     return devices.choose(
-        need, options.device, dtype, quantize, offers=(*lighter, *options.smaller), must_fit=options.must_fit
+        devices.footprint(model.config, shapes, packable),
+        options.device,
+        dtype,
+        quantize,
+        offers=(*_lighter(model.config, shapes, packable, options), *smaller),
+        named=options.named,
+        must_fit=options.must_fit,
     )
 
 
-def _working(lighter: Lighter, config: PllavaConfig) -> int:
-    frames = min(lighter.num_frames or config.num_frames, config.num_frames)
-    shape = map(min, lighter.pooling_shape or config.pooling_shape, config.pooling_shape)
-    return devices.working_numbers(config, frames, round(config.keep_tokens * math.prod(shape)))
+def _lighter(
+    config: PllavaConfig, shapes: dict[str, tuple[int, ...]], packable: set[str], options: LoadOptions
+) -> Iterator[devices.Offer]:
+    """What presets would take, by the options with which the user can have them; never more than now."""
+    for each in options.lighter:
+        frames = min(each.num_frames or config.num_frames, config.num_frames)
+        shape = tuple(map(min, each.pooling_shape or config.pooling_shape, config.pooling_shape))
+        if "preset" in options.named:
+            option = f"--preset {each.preset}"
+        elif {"frames", "pooling_shape"} <= set(options.named):
+            option = f"--frames {frames} --pooling-shape {','.join(map(str, shape))}"
+        else:
+            continue
+        tokens = round(config.keep_tokens * math.prod(shape))
+        need = devices.footprint(config, shapes, packable, num_frames=frames, visual_tokens=tokens)
+        yield devices.Offer(option, need.bytes, need.products)
 
 
 def load(folder: Path, options: LoadOptions, on_bytes: BytesLoaded | None = None) -> Loaded:

@@ -62,10 +62,18 @@ class PllavaModel(LlavaModel):  # type: ignore[misc]
     def see(self, pixels_FCHW: Tensor, on_frames: FramesSeen | None = None) -> Tensor:
         """Patches [F, H*W, width] of `F` frames [F, 3, S, S], class token dropped.
 
-        Frames that are patches already, because they have been seen before, are given back.
+        Frames that are patches already, because they have been seen before, are given back. A frozen tower
+        sees while the language model is trained as it sees afterwards: in its own precision, or in that of
+        many rows, whatever training has the rest computed in.
         """
         if pixels_FCHW.ndim == 3:
             return pixels_FCHW
+        if any(weight.requires_grad for weight in self.vision_tower.parameters()):
+            return self._seen(pixels_FCHW, on_frames)
+        with torch.no_grad(), torch.autocast(self.vision_tower.device.type, enabled=False):
+            return self._seen(pixels_FCHW, on_frames)
+
+    def _seen(self, pixels_FCHW: Tensor, on_frames: FramesSeen | None) -> Tensor:
         dtype, device = self.vision_tower.dtype, self.vision_tower.device
         patches = []
         for start in range(0, len(pixels_FCHW), self.frames_at_once):

@@ -5,15 +5,12 @@ bitsandbytes names and orders them, and `quantized.json`, which says what it was
 What it holds is to the bit what loading the source in 4 or 8 bits puts into memory.
 """
 
-import json
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import torch
 
-from pllava_cli.errors import CheckpointError, UsageError
-from pllava_cli.model import device as devices
+from pllava_cli.errors import UsageError
 from pllava_cli.model import layout, quantization
 from pllava_cli.model.config import read_config
 from pllava_cli.model.layout import Recipe
@@ -29,54 +26,12 @@ from pllava_cli.model.loading import (
     shapes_of,
 )
 from pllava_cli.model.modeling import PllavaForConditionalGeneration
+from pllava_cli.model.record import RECORD_FILE, Record, parsed
 from pllava_cli.model.tensors import DTYPE_BYTES, StoredTensor, TensorReader, list_tensors
 
-RECORD_FILE, SCHEMA = "quantized.json", "pllava.quantized/1"
-"""The file by which a save is known, and what stands in it under `schema`."""
 _DTYPES = {"F32": torch.float32, "F16": torch.float16, "BF16": torch.bfloat16}
 _LONGEST_DESCRIPTION = 1024
 """Bytes; bitsandbytes writes about 170."""
-
-
-@dataclass(frozen=True)
-class SourceFile:
-    """A weight file that a save was made from, as it was then."""
-
-    path: str
-    bytes: int
-    mtime_ns: int
-    """Last change, in nanoseconds since 1970."""
-
-
-@dataclass(frozen=True)
-class Record:
-    """What a save was made from, and how."""
-
-    model: str
-    """By which name the checkpoint was called."""
-    source: str
-    """Its folder; in the hub's cache the last part is the commit."""
-    base: str | None
-    """Folder of the checkpoint that it lies over, if it is an adapter."""
-    files: tuple[SourceFile, ...]
-    quantize: str
-    dtype: str
-    """Precision of what was packed, and in which it is to be computed."""
-    alpha: float | None
-    """Strength at which LoRA was merged; None: it has none."""
-    device: str
-    """Where it was packed: the last bit of a scale may differ from another's."""
-    made_by: str
-    """Our version and bitsandbytes'."""
-
-    def text(self) -> str:
-        """What RECORD_FILE holds."""
-        return json.dumps({"schema": SCHEMA, **asdict(self)}, indent=1) + "\n"
-
-
-def is_save(folder: Path) -> bool:
-    """Whether a folder is a save."""
-    return (folder / RECORD_FILE).exists()
 
 
 def read_record(folder: Path) -> Record:
@@ -86,32 +41,7 @@ def read_record(folder: Path) -> Record:
         CheckpointError: There is no record, or it is damaged.
     """
     file = folder / RECORD_FILE
-    raw = read_json(file)
-    if raw.pop("schema", None) != SCHEMA:
-        raise CheckpointError(f"{file} does not say {SCHEMA!r}", "another version of pllava has written it")
-    try:
-        files = tuple(SourceFile(**each) for each in raw.pop("files"))
-        record = Record(files=files, **raw)
-    except (KeyError, TypeError) as error:
-        raise _damaged(file) from error
-    if not _is_sound(record):
-        raise _damaged(file)
-    return record
-
-
-def _is_sound(record: Record) -> bool:
-    alpha = record.alpha
-    return (
-        record.quantize in devices.QUANTIZED_BYTES
-        and record.dtype in devices.DTYPES
-        and (alpha is None or (isinstance(alpha, int | float) and not isinstance(alpha, bool)))
-        and all(isinstance(each, str) for each in (record.model, record.source, record.device))
-        and (record.base is None or isinstance(record.base, str))
-    )
-
-
-def _damaged(file: Path) -> CheckpointError:
-    return CheckpointError(f"{file} is damaged", "make the save again with `pllava models quantize`")
+    return parsed(read_json(file), file)
 
 
 def prepare_save(folder: Path, options: LoadOptions) -> Prepared:

@@ -4,13 +4,54 @@ All else, from the vision tower to the head, lies on the first device. A token p
 devices one after the other, so this is for models that are too large for one, not for speed.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
+
+from pllava_cli.model.footprint import DTYPES, Footprint
 
 if TYPE_CHECKING:
     import torch
     from torch import nn
+
+
+@dataclass(frozen=True)
+class Spread:
+    """A model laid out over several devices."""
+
+    option: tuple[str, str]
+    """Precision and quantisation."""
+    home: str
+    """The device of all but the layers of the language model."""
+    layers: tuple[str, ...]
+    """The device of each of those."""
+
+    @property
+    def devices(self) -> tuple[str, ...]:
+        """All of them, the home first."""
+        return tuple(dict.fromkeys((self.home, *self.layers)))
+
+
+def spread(need: Footprint, options: Iterable[tuple[str, str]], rooms: Mapping[str, int]) -> Spread | None:
+    """Lay a model out over several devices, in the first way that fits.
+
+    Args:
+        need: The model's footprint.
+        options: Precisions and quantisations, the best first.
+        rooms: Device -> bytes that may be planned for.
+
+    Returns:
+        The layout; `None` if there is only one device, or the model does not fit on all together.
+    """
+    if len(rooms) < 2 or need.layers < 2:
+        return None
+    for option in options:
+        other = need.other * DTYPES[option[0]]
+        layers = split(need.layers, need.layer_bytes(*option), other, rooms)
+        if layers is not None:
+            return Spread(option, max(rooms, key=lambda device: rooms[device]), layers)
+    return None
 
 
 def split(

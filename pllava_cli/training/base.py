@@ -6,10 +6,14 @@ from pllava_cli import registry
 from pllava_cli.errors import CheckpointError, DeviceError, UsageError
 from pllava_cli.loader import Checked, check_checkpoint
 from pllava_cli.model.layout import canonical
-from pllava_cli.model.saving import is_save
+from pllava_cli.model.record import is_save
 from pllava_cli.model.tensors import list_tensors
 from pllava_cli.training import processes
 from pllava_cli.training.settings import TrainSettings
+
+NAMED = frozenset({"device", "frames", "pooling_shape", "quantize"})
+"""The options of `pllava train` that an error may name where the memory does not suffice. --model is none of
+them: the checkpoints that could be named hold LoRA weights of their own."""
 
 
 def find_base(settings: TrainSettings) -> Checked:
@@ -38,6 +42,7 @@ def find_base(settings: TrainSettings) -> Checked:
         num_frames=settings.num_frames,
         pooling_shape=settings.pooling_shape,
         offline=settings.offline,
+        named=NAMED,
         device=device(settings.device),
         dtype=settings.dtype,
         quantize=settings.quantize,

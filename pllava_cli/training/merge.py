@@ -1,26 +1,24 @@
 """LoRA folded into the weights: any checkpoint becomes one plain folder that needs no adapter.
 
-The folder has the names of LLaVA's own checkpoints, so that other tools read it too. It is written
-beside its place and takes its name at the end, so that a kill leaves nothing that looks whole.
+The folder has the names of LLaVA's own checkpoints, so that other tools read it too.
 """
 
-import json
-import shutil
+import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-from safetensors.torch import save_file
 
 from pllava_cli.errors import UsageError
 from pllava_cli.loader import Checked, check_checkpoint
 from pllava_cli.model.layout import Recipe, canonical
 from pllava_cli.model.loading import merged, reading_order
 from pllava_cli.model.precision import TORCH_DTYPES
-from pllava_cli.model.saving import is_save
+from pllava_cli.model.record import is_save
 from pllava_cli.model.tensors import StoredTensor, TensorReader, list_tensors
-from pllava_cli.training.output import write_description, write_whole, writing
+from pllava_cli.training.folders import appearing, write_checkpoint
+from pllava_cli.training.output import writing
 
 SHARD_BYTES = 5_000_000_000
 """Largest weight file, as the published checkpoints have it."""
@@ -70,7 +68,7 @@ def merge(
     Raises:
         PllavaError: The checkpoint cannot be read, has no LoRA, or `out` is there.
     """
-    if out.exists():
+    if os.path.lexists(out):
         raise UsageError(f"{out} is already there", "name a folder that is not")
     checked = check_checkpoint(
         model,
@@ -87,27 +85,11 @@ def merge(
         raise UsageError(f"{model} is packed, with its LoRA merged", "merge what it was made from")
     if not any(recipe.lora_A for recipe in recipes.values()):
         raise UsageError(f"{model} has no LoRA weights to merge", "use it as it is")
-    with writing(out.parent, "name another folder, or free some space", named=out):
-        count, size = _write(checked, out, _tensors(checked, dtype, on_bytes), shard_bytes)
+    cure = "name another folder, or free some space"
+    with writing(out.parent, cure, named=out), appearing(out) as folder:
+        tensors = _tensors(checked, dtype, on_bytes)
+        count, size = write_checkpoint(folder, checked, tensors, shard_bytes)
     return Merged(out, checked.alpha, count, size)
-
-
-def _write(
-    checked: Checked, out: Path, tensors: Iterator[tuple[str, torch.Tensor]], shard_bytes: int
-) -> tuple[int, int]:
-    """Write the folder under another name, and give it its own once it is whole."""
-    partial = out.with_name(f".{out.name}.partial")
-    try:
-        shutil.rmtree(partial, ignore_errors=True)
-        partial.mkdir(parents=True)
-        written = write_shards(partial, tensors, shard_bytes)
-        write_description(partial, checked)
-        for file in partial.glob("*.safetensors"):
-            shutil.copymode(partial / "config.json", file)  # the library makes it the owner's alone
-        partial.rename(out)
-    finally:  # there only if something, an interruption perhaps, came between
-        shutil.rmtree(partial, ignore_errors=True)
-    return written
 
 
 def _tensors(
@@ -137,36 +119,6 @@ def _unused(checked: Checked) -> dict[str, Recipe]:
         and name not in checked.prepared.recipes
         and tensor.dtype in _STORED
     }
-
-
-def write_shards(
-    folder: Path, tensors: Iterator[tuple[str, torch.Tensor]], shard_bytes: int
-) -> tuple[int, int]:
-    """Write weight files of limited size, and their index; returns how many tensors and bytes."""
-    shards: list[list[str]] = []
-    shard: dict[str, torch.Tensor] = {}
-    size = total = 0
-
-    def flush() -> None:
-        save_file(shard, folder / f"shard-{len(shards)}", metadata={"format": "pt"})
-        shards.append(list(shard))
-        shard.clear()
-
-    for name, tensor in tensors:
-        if shard and size + tensor.nbytes > shard_bytes:
-            flush()
-            size = 0
-        shard[name] = tensor
-        size, total = size + tensor.nbytes, total + tensor.nbytes
-    flush()
-    weight_map: dict[str, str] = {}
-    for number, names in enumerate(shards):
-        file = f"model-{number + 1:05d}-of-{len(shards):05d}.safetensors"
-        (folder / f"shard-{number}").rename(folder / file)
-        weight_map |= dict.fromkeys(names, file)
-    index = {"metadata": {"total_size": total}, "weight_map": weight_map}
-    write_whole(folder / "model.safetensors.index.json", json.dumps(index, indent=1))
-    return len(weight_map), total
 
 
 def _old_name(name: str) -> str:

@@ -81,9 +81,7 @@ class Patches:
 
     def _seen(self, pictures: Frames) -> bytes:
         pixels = self._store.look.preprocess.normalise(pictures)
-        is_mixed = self._dtype != torch.float32
-        with torch.no_grad(), torch.autocast(self._model.device.type, self._dtype, is_mixed):
-            patches = self._model.model.see(pixels)
+        patches = self._model.model.see(pixels)
         return patches.to("cpu", self._dtype).contiguous().view(torch.uint8).numpy().tobytes()
 
     def of(self, clip: ClipRef) -> Tensor:

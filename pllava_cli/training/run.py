@@ -13,6 +13,7 @@ from transformers import set_seed
 
 from pllava_cli.errors import DeviceError, ExitStatus, PllavaError, UsageError
 from pllava_cli.loader import Checked, Opened
+from pllava_cli.model.memory import is_memory
 from pllava_cli.training import processes
 from pllava_cli.training.base import device, find_base, name_of
 from pllava_cli.training.callbacks import Log, Sealing, Stop
@@ -121,7 +122,7 @@ def _start(settings: TrainSettings, run: RunFolder, reporter: Reporter) -> _Star
 
 def _train(start: _Start, reporter: Reporter) -> Outcome:
     recipe, stop = start.settings.recipe, Stop()
-    opened = start.base.load(lambda done, total: reporter.progress("loading the base", done, total))
+    opened = _opened(start.base, reporter)
     set_seed(recipe.seed)
     model = add_lora(opened.model, recipe, name_of(start.base), opened.plan.quantize)
     trained, whole = trainable(model)
@@ -150,6 +151,15 @@ def _train(start: _Start, reporter: Reporter) -> Outcome:
         reporter.say(f"stopped after step {done} of {total}; the same command goes on from there")
         raise (KeyboardInterrupt if stop.signal == signal.SIGINT else SystemExit(ExitStatus.TERMINATED))
     return _write_output(trainer, start, log)
+
+
+def _opened(base: Checked, reporter: Reporter) -> Opened:
+    """The base with its weights; what is odd about it is told."""
+    with _told_plainly(torch.device(base.prepared.plan.device)):
+        opened = base.load(lambda done, total: reporter.progress("loading the base", done, total))
+    for warning in (*opened.processor.warnings, *opened.warnings):
+        reporter.warn(warning)
+    return opened
 
 
 def _data(start: _Start, opened: Opened, reporter: Reporter) -> dict[str, Any]:
@@ -194,16 +204,18 @@ def _told_plainly(where: torch.device) -> Iterator[None]:
     """Translate what the library's loop raises, and what a process that prepares batches does."""
     try:
         yield
-    except torch.OutOfMemoryError:
-        raise DeviceError(
-            f"the memory of {where} does not suffice for training",
-            "use a smaller --batch-size, --gradient-checkpointing, or --quantize 4bit",
-        ) from None
     except PllavaError as error:
         *traceback, last = error.message.splitlines()
         if traceback:  # from a process that prepares batches, with its traceback as text
             raise type(error)(last.partition(": ")[2] or last, error.hint) from None
         raise
+    except (RuntimeError, MemoryError) as error:
+        if not is_memory(error):
+            raise
+        raise DeviceError(
+            f"the memory of {where} does not suffice for training",
+            "use a smaller --batch-size, --gradient-checkpointing, or --quantize 4bit",
+        ) from None
 
 
 def _write_output(trainer: PllavaTrainer, start: _Start, log: Log) -> Outcome:

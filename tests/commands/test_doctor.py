@@ -21,13 +21,13 @@ def device(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
     """A machine with one graphics card, without asking torch."""
     from types import SimpleNamespace
 
-    from pllava_cli.model import device
+    from pllava_cli.model import cpu, device
 
     card = SimpleNamespace(kind="cuda", name="A card", total_bytes=24 * 10**9, free_bytes=18 * 10**9)
     monkeypatch.setattr(device, "devices", lambda: [card])
     monkeypatch.setattr(device, "quantization_backend", lambda: (True, "some back end"))
-    monkeypatch.setattr(device, "cpu_has_bf16_units", lambda: True)
-    monkeypatch.setattr(device, "times_of_fp32", lambda dtype, layer: 1.72)
+    monkeypatch.setattr(cpu, "has_bf16_units", lambda: True)
+    monkeypatch.setattr(cpu, "times_of_fp32", lambda dtype, layer: 1.72)
     return device
 
 

@@ -15,7 +15,7 @@ Run = Callable[..., Result]
 def test_list_names_every_checkpoint_and_marks_the_default(run: Run) -> None:
     result = run("models", "list")
     lines = result.out.splitlines()
-    assert lines[0].split() == ["NAME", "GB", "bf16", "int8", "nf4", "HERE", "DESCRIPTION"]
+    assert lines[0].split() == ["NAME", "GB", "bf16", "int8", "nf4", "HERE", "SAVES", "DESCRIPTION"]
     assert [line.split()[0] for line in lines[1:]] == [each.name for each in registry.all_checkpoints()]
     assert [line.split()[0] for line in lines if " * " in line] == ["pllava-7b"]
     assert result.status == 0 and "default" in result.err

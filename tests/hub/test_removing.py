@@ -10,6 +10,7 @@ import pytest
 
 from pllava_cli import hubcache
 from tests.commands.conftest import Result
+from tests.commands.test_saves import write_save
 from tests.hub import server
 from tests.hub.conftest import NEEDED, REPO, checkpoint_files, write_registry
 
@@ -34,6 +35,29 @@ def test_what_was_broken_off_goes_too(run: Run, hub: server.Hub) -> None:
         assert run("models", "pull", "birds").status == 5
     assert list(hubcache.storage(REPO).rglob("*.incomplete"))
     assert run("models", "rm", "birds", "--yes").status == 0 and not hubcache.storage(REPO).exists()
+
+
+def test_its_packed_saves_go_with_it(run: Run, hub: server.Hub, snapshot: Path) -> None:
+    run("models", "pull", "birds")
+    save = write_save(snapshot)
+    other = write_save(snapshot.parents[2] / "models--other--birds" / "snapshots" / snapshot.name, "other")
+    whole = sum(len(checkpoint_files()[name]) for name in NEEDED)
+    packed = sum(file.stat().st_size for file in save.iterdir())
+    dry = run("models", "rm", "birds", "--dry-run")
+    assert dry.status == 0 and len(dry.out.splitlines()) == 2 and str(save) in dry.out
+    assert str(hubcache.storage(REPO)) in dry.out and save.exists() and snapshot.exists()
+    result = run("models", "rm", "birds", "--yes", "--json")
+    assert result.status == 0 and "deleted birds and its packed save" in result.err
+    assert json.loads(result.out)["freed_bytes"] == whole + packed
+    assert not hubcache.storage(REPO).exists() and not save.exists() and other.exists()
+
+
+def test_its_saves_alone(run: Run, hub: server.Hub, snapshot: Path) -> None:
+    run("models", "pull", "birds")
+    save = write_save(snapshot)
+    assert run("models", "rm", "birds", "--saves", "--yes").status == 0
+    assert not save.exists() and snapshot.exists()
+    assert run("models", "verify", "birds").status == 0
 
 
 class Typed(io.StringIO):

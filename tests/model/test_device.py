@@ -1,5 +1,6 @@
 """The choice of device, precision and quantisation: what is asked, what fits, and why."""
 
+from math import prod
 from typing import Any
 
 import pytest
@@ -7,10 +8,10 @@ import torch
 
 from benchmarks.random_checkpoint import SHAPES, config
 from pllava_cli.errors import DeviceError, ExitStatus, UsageError
-from pllava_cli.model import cpu_time
+from pllava_cli.model import cpu as cpu_module
 from pllava_cli.model import device as device_module
 from pllava_cli.model.config import PllavaConfig, read_config
-from pllava_cli.model.device import DeviceInfo, Footprint, Offer, choose, devices, footprint
+from pllava_cli.model.device import DeviceInfo, Footprint, Offer, choose, devices, footprint, footprint_of
 from pllava_cli.model.loading import empty_model, shapes_of
 from pllava_cli.model.quantization import quantizable
 
@@ -41,9 +42,9 @@ class Machine:
         found = [DeviceInfo("cuda", f"GPU {i}", 80 * GB, int(free * GB)) for i, free in enumerate(cuda)]
         found.append(DeviceInfo("cpu", "2 threads", 64 * GB, int(cpu * GB)))
         self._patch.setattr(device_module, "devices", lambda: found)
-        self._patch.setattr(device_module, "cpu_has_bf16_units", lambda: bf16_units)
+        self._patch.setattr(cpu_module, "has_bf16_units", lambda: bf16_units)
         times = times_of_fp32 or (0.5 if bf16_units else 2.0)
-        self._patch.setattr(device_module, "times_of_fp32", lambda dtype, layer: times)
+        self._patch.setattr(cpu_module, "times_of_fp32", lambda dtype, layer: times)
         backend = (packing, "bitsandbytes 1.0" if packing else "bitsandbytes is not installed")
         self._patch.setattr(device_module, "quantization_backend", lambda: backend)
         self._patch.setattr("torch.cuda.is_bf16_supported", lambda: True)
@@ -241,7 +242,7 @@ class TestTooLittleMemory:
             DeviceError, match=r"about 6\.1 GB in 4bit \(bf16\); cuda:0 has 2\.0 GB free"
         ) as caught:
             choose(SEVEN_B)
-        assert "--preset fast" in caught.value.hint
+        assert caught.value.hint.startswith("use a smaller checkpoint, or free memory")
         assert "\n" not in caught.value.message + caught.value.hint
 
     def test_some_memory_is_left_to_the_libraries(self, machine: Machine) -> None:
@@ -292,6 +293,27 @@ class TestOffers:
             choose(SEVEN_B, **asked, offers=(self.FAST, self.SMALLER))
         assert caught.value.hint == hint
 
+    @pytest.mark.parametrize(
+        ("free_gb", "named", "hint"),
+        [
+            (16.5, {"device", "quantize"}, "use --quantize 4bit"),
+            (16.5, {"device"}, "use a smaller checkpoint, or free memory"),
+            (6.0, set(), "use a smaller checkpoint, or free memory"),
+        ],
+        ids=str,
+    )
+    def test_no_option_is_named_that_the_user_has_not(
+        self, free_gb: float, named: set[str], hint: str, machine: Machine
+    ) -> None:
+        machine.has(cpu=free_gb)
+        with pytest.raises(DeviceError) as caught:
+            choose(SEVEN_B, dtype="bf16", quantize="none", named=named)
+        assert caught.value.hint.startswith(hint)
+        machine.has(64, 4)
+        with pytest.raises(DeviceError) as caught:
+            choose(SEVEN_B, "cuda", "bf16", "none", named=named)
+        assert ("--device cpu" in caught.value.hint) is ("device" in named)
+
     def test_nothing_is_packed_without_bitsandbytes(self, machine: Machine) -> None:
         machine.has(cpu=6, packing=False)
         with pytest.raises(DeviceError) as caught:
@@ -304,7 +326,7 @@ class TestCpuInTheGpusPlace:
 
     @pytest.fixture(autouse=True)
     def rate(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(cpu_time, "cpu_rate", lambda dtype: 4e11)
+        monkeypatch.setattr(cpu_module, "rate", lambda dtype, product: 4e11)
 
     @pytest.mark.parametrize(
         ("cuda", "why"), [((), "no CUDA device here"), ((2.0,), "nothing fits on a GPU")], ids=str
@@ -315,7 +337,28 @@ class TestCpuInTheGpusPlace:
         assert plan.device == "cpu"
         assert plan.reasons[0] == f"{why}: running on the CPU"
         (warning,) = plan.warnings  # 2 * 2e13 operations at half of 4e11 a second
-        assert warning.startswith(f"{why}: running on the CPU: a clip takes at least 3 minutes")
+        assert warning == f"{why}: running on the CPU: a clip takes at least 3 minutes"
+
+    @pytest.mark.parametrize(
+        ("products", "more"),
+        [
+            ((20, 5), "; --number-1 takes 25 % of that"),
+            ((6,), "; --number-0 takes 30 % of that"),
+            ((19, None), ""),  # hardly less; and another checkpoint, whose work is not known
+            ((), ""),
+        ],
+        ids=str,
+    )
+    def test_option_is_named_only_if_it_takes_less(
+        self, products: tuple[int | None, ...], more: str, machine: Machine
+    ) -> None:
+        machine.has(64)
+        offers = [
+            Offer(f"--number-{number}", self.SLOW.bytes, each and each * 10**12)
+            for number, each in enumerate(products)
+        ]
+        (warning,) = choose(self.SLOW, offers=offers).warnings
+        assert warning.endswith(f"at least 3 minutes{more}")
 
     def test_not_to_who_chose_the_cpu(self, machine: Machine) -> None:
         machine.has(64)
@@ -323,7 +366,7 @@ class TestCpuInTheGpusPlace:
 
     def test_not_of_a_small_model(self, machine: Machine, monkeypatch: pytest.MonkeyPatch) -> None:
         """Nor is anything measured for it."""
-        monkeypatch.setattr(cpu_time, "cpu_rate", None)
+        monkeypatch.setattr(cpu_module, "rate", None)
         machine.has(64)
         assert choose(Footprint(10**7, 10**6, 10**6, products=10**10)).warnings == ()
 
@@ -331,10 +374,6 @@ class TestCpuInTheGpusPlace:
         machine.has(64, 20)
         assert choose(self.SLOW).device == "cuda:0"
         assert choose(self.SLOW).warnings == ()
-
-
-def test_rate_of_this_cpu_is_measured() -> None:
-    assert 1e8 < cpu_time.cpu_rate("fp32") < 1e14
 
 
 class TestFootprint:
@@ -366,9 +405,26 @@ class TestFootprint:
         assert need.layer == (2304, 4096, 11008)
         assert need.bytes("bf16", "none") == pytest.approx(15.7 * GB, rel=0.02)
 
+    def test_of_what_the_registry_says(self) -> None:
+        """In precisions that it has no column for too."""
+        columns = {"bf16": 15.7, "int8": 9.3, "nf4": 6.1}
+        found, exact = footprint_of(columns), SEVEN_B
+        for dtype, quantize in (("bf16", "none"), ("bf16", "8bit"), ("bf16", "4bit"), ("fp32", "none")):
+            assert found.bytes(dtype, quantize) == pytest.approx(exact.bytes(dtype, quantize), rel=0.01)
+        assert found.bytes("fp32", "4bit") == pytest.approx(exact.bytes("fp32", "4bit"), rel=0.02)
+        assert found.bytes("fp32", "4bit") > 1.4 * found.bytes("bf16", "4bit")
+
+    def test_of_a_registry_that_makes_no_sense(self) -> None:
+        for columns in ({"bf16": 1.0, "nf4": 2.0}, {"bf16": 2.0, "nf4": 0.0}, {"bf16": 0.0, "nf4": 0.0}):
+            found = footprint_of(columns)
+            assert found.quantizable >= 0 and found.other >= 0
+
     def test_fewer_visual_tokens_need_less(self) -> None:
         def working(shape: tuple[int, int, int]) -> int:
-            return footprint(config_of("7b", shape), {}, set()).working
+            found = footprint(config_of("7b", shape), {}, set()).working
+            asked = footprint(config_of("7b"), {}, set(), visual_tokens=prod(shape)).working
+            assert asked == found
+            return found
 
         assert working((4, 12, 12)) < working((16, 12, 12))
         per_token = (working((16, 12, 12)) - working((4, 12, 12))) / (12 * 144)

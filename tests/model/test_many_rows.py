@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import nn
 
-from pllava_cli.model import device as device_module
+from pllava_cli.model import cpu as cpu_module
 from pllava_cli.model import many_rows, packed
 from pllava_cli.model.loading import Loaded, LoadOptions, load
 from pllava_cli.model.many_rows import MANY_ROWS, WideLinear
@@ -181,11 +181,11 @@ class TestWideLinear:
 class TestLoading:
     @pytest.fixture
     def slow_in_16_bits(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(device_module, "times_of_fp32", lambda dtype, layer: 2.0)
+        monkeypatch.setattr(cpu_module, "times_of_fp32", lambda dtype, layer: 2.0)
 
     @pytest.fixture
     def fast_in_16_bits(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(device_module, "times_of_fp32", lambda dtype, layer: 0.4)
+        monkeypatch.setattr(cpu_module, "times_of_fp32", lambda dtype, layer: 0.4)
 
     @staticmethod
     def kinds(loaded: Loaded) -> set[type]:

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -12,8 +13,7 @@ from safetensors.torch import load_file
 from benchmarks.random_checkpoint import write
 from pllava_cli import load_model
 from pllava_cli.errors import UsageError
-from pllava_cli.training import merge as module
-from pllava_cli.training import run
+from pllava_cli.training import folders, run
 from pllava_cli.training.merge import merge
 from pllava_cli.training.settings import TrainSettings
 from tests.checkpoints import TINY, plain_shapes
@@ -99,10 +99,30 @@ def test_a_merge_broken_off_leaves_nothing_that_looks_whole(
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
-        patch.setattr(module, "write_description", break_off)
+        patch.setattr(folders, "write_description", break_off)
         merge(str(released), tmp_path / "out")
     assert not (tmp_path / "out").exists()
     merge(str(released), tmp_path / "out")
+    assert [each.name for each in tmp_path.iterdir()] == ["out"]
+
+
+def test_another_run_is_merging_into_the_same_folder(
+    released: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    refused = []
+    original = folders.write_description
+
+    def merge_too(*arguments: Any) -> None:
+        with pytest.raises(UsageError, match=f"another run is writing {tmp_path / 'out'}") as caught:
+            merge(str(released), tmp_path / "out")
+        refused.append(caught.value)
+        original(*arguments)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(folders, "write_description", merge_too)
+        merge(str(released), tmp_path / "out", dtype="fp32")
+    assert len(refused) == 1 and refused[0].hint
+    assert torch.equal(logits(tmp_path / "out"), logits(released))
     assert [each.name for each in tmp_path.iterdir()] == ["out"]
 
 

@@ -1,4 +1,4 @@
-"""The measurement of this CPU: it measures what it says, once, and leaves no trace."""
+"""The measurement of this CPU: it measures what it says, once for all questions, and leaves no trace."""
 
 import time
 from collections.abc import Callable, Iterator
@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 import torch
 
-from pllava_cli.model import precision
-from pllava_cli.model.precision import LARGEST, times_of_fp32
+from pllava_cli.model import cpu
+from pllava_cli.model.cpu import LARGEST, expected_seconds, rate, times_of_fp32
 
 SMALL = (8, 16, 24)
 
@@ -16,9 +16,9 @@ SMALL = (8, 16, 24)
 @pytest.fixture(autouse=True)
 def forgotten() -> Iterator[None]:
     """What has been measured in this process."""
-    precision._measured.cache_clear()
+    cpu._seconds.cache_clear()
     yield
-    precision._measured.cache_clear()
+    cpu._seconds.cache_clear()
 
 
 @pytest.fixture
@@ -46,7 +46,7 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Callable[[dict[torch.dtype, float]
             now[0] += seconds[x.dtype]
 
         monkeypatch.setattr(torch.nn.functional, "linear", linear)
-        monkeypatch.setattr(precision, "_now", lambda: now[0])
+        monkeypatch.setattr(cpu, "_now", lambda: now[0])
 
     return takes
 
@@ -79,8 +79,38 @@ def test_second_time_nothing_is_measured(products: Any) -> None:
     assert len(products) == count
 
 
+def test_both_questions_rest_on_one_measurement(products: Any) -> None:
+    times_of_fp32("bf16", SMALL)
+    count = len(products)
+    rate("bf16", SMALL)
+    rate("fp32", SMALL)
+    assert expected_seconds(10**15, "fp32", SMALL) > 0
+    assert len(products) == count
+
+
+def test_rate_is_that_of_all_threads(clock: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    clock({torch.float32: 0.004, torch.bfloat16: 0.002})
+    monkeypatch.setattr(torch, "get_num_threads", lambda: 6)
+    monkeypatch.setattr(torch, "set_num_threads", lambda count: None)
+    operations = 2 * 8 * 16 * 24
+    assert rate("fp32", SMALL) == pytest.approx(6 * operations / 0.004)
+    assert rate("bf16", SMALL) == pytest.approx(6 * operations / 0.002)
+    assert expected_seconds(10**14, "bf16", SMALL) == pytest.approx(
+        2 * 10**14 / (6 * operations / 0.002) / cpu._SHARE_REACHED
+    )
+
+
+def test_nothing_is_measured_for_what_takes_no_time(products: Any) -> None:
+    assert expected_seconds(10**10, "fp32", SMALL) == 0
+    assert products == []
+
+
+def test_rate_of_this_cpu() -> None:
+    assert 1e8 < rate("fp32", LARGEST) < 1e14
+
+
 def test_precision_that_takes_ages_is_tried_once(products: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(precision, "_ENOUGH_S", 1e-9)
+    monkeypatch.setattr(cpu, "_ENOUGH_S", 1e-9)
     times_of_fp32("bf16", SMALL)
     assert len(products) == 2
 
@@ -95,8 +125,8 @@ def test_threads_are_as_before() -> None:
         torch.set_num_threads(before)
 
 
-@pytest.mark.skipif(precision._now is not time.thread_time, reason="the clock there is the wall's")
+@pytest.mark.skipif(cpu._now is not time.thread_time, reason="the clock there is the wall's")
 def test_waiting_does_not_count() -> None:
-    began = precision._now()
+    began = cpu._now()
     time.sleep(0.05)
-    assert precision._now() - began < 0.04
+    assert cpu._now() - began < 0.04

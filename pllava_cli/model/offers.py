@@ -1,0 +1,57 @@
+"""What else the user could ask for where a model does not fit or takes long, and what that would take."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from pllava_cli.model.footprint import Footprint
+
+NAMED = frozenset({"device", "frames", "model", "pooling_shape", "preset", "quantize"})
+"""Options that an error or a warning may name, by the names of settings, where nothing else is said."""
+WORTH_AN_OFFER = 0.75
+"""Share of the work for a clip up to which another option is named because it takes less time."""
+
+
+@dataclass(frozen=True)
+class Offer:
+    """Something else that the user could ask for, and what it would take."""
+
+    option: str
+    """As it is written on the command line."""
+    bytes: Callable[[str, str], int]
+    """Bytes needed at a precision and quantisation."""
+    products: int | None = None
+    """Multiplications that encoding a clip would take; None: not known, or of another checkpoint."""
+
+
+def first_that_fits(
+    need: Footprint, option: tuple[str, str], room: int, offers: Sequence[Offer], *, may_pack: bool
+) -> str | None:
+    """The first option, or two together, with which a model would fit; `None` where there is none.
+
+    Args:
+        need: The model's footprint.
+        option: The precision and quantisation in which it does not fit.
+        room: Bytes that may be planned for.
+        offers: What else the user could ask for, the best first.
+        may_pack: Whether the user could ask for quantisation in 4 bits.
+    """
+    dtype, quantize = option
+    packs = may_pack and quantize != "4bit"
+    packing = Offer("--quantize 4bit", need.bytes)
+    if packs and packing.bytes(dtype, "4bit") <= room:
+        return packing.option
+    for offer in offers:
+        if offer.bytes(dtype, quantize) <= room:
+            return offer.option
+        if packs and offer.bytes(dtype, "4bit") <= room:
+            return f"{packing.option} {offer.option}"
+    return None
+
+
+def less_work(need: Footprint, offers: Sequence[Offer]) -> str | None:
+    """Say with which option a clip takes clearly less time, and what share; `None` where there is none."""
+    for offer in offers:
+        share = 1.0 if offer.products is None else offer.products / need.products
+        if share <= WORTH_AN_OFFER:
+            return f"{offer.option} takes {100 * share:.0f} % of that"
+    return None

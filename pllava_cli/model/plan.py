@@ -1,0 +1,46 @@
+"""Where and how a model will run, as it has been chosen."""
+
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import torch
+
+_LAYER = re.compile(r"model\.language_model\.layers\.(\d+)\.")
+
+
+@dataclass(frozen=True)
+class RuntimePlan:
+    """Where and how the model will run, and why."""
+
+    device: str
+    dtype: str
+    quantize: str
+    reasons: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
+    """What the user should know before it begins."""
+    layers: tuple[str, ...] = ()
+    """The device of each layer of the language model; none: all of them lie on `device`."""
+    many_rows: str | None = None
+    """Precision in which a CPU multiplies many rows, `dtype` or a more exact one; `None` on other devices.
+    Like the device itself it is no part of a record: it changes no more than the rounding."""
+
+    def device_of(self, name: str) -> str:
+        """The device of a parameter, by its name."""
+        layer = _LAYER.match(name)
+        return self.layers[int(layer[1])] if layer and self.layers else self.device
+
+    @property
+    def torch_dtype(self) -> "torch.dtype":
+        """The precision as torch names it."""
+        from pllava_cli.model.precision import TORCH_DTYPES
+
+        return TORCH_DTYPES[self.dtype]
+
+    @property
+    def torch_many_rows(self) -> "torch.dtype | None":
+        """The precision of many rows as torch names it."""
+        from pllava_cli.model.precision import TORCH_DTYPES
+
+        return TORCH_DTYPES[self.many_rows] if self.many_rows else None

@@ -1,0 +1,123 @@
+"""A checkpoint's folder, whole or not there: written under another name, it takes its own at the end.
+
+So a kill leaves nothing that looks whole, and a second run that would write the same is told to wait.
+"""
+
+import fcntl
+import json
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+import torch
+from safetensors.torch import save_file
+
+from pllava_cli.errors import UsageError
+from pllava_cli.loader import Checked
+from pllava_cli.training.output import CONFIG, write_description, write_whole
+
+
+@contextmanager
+def appearing(target: Path) -> Iterator[Path]:
+    """An empty folder, ours alone, that is called `target` once the work in it has ended well.
+
+    Its name until then is `.NAME.partial`, beside the target; what a kill left in it is deleted.
+
+    Args:
+        target: It must not exist, or be an empty folder, when the work has ended.
+
+    Raises:
+        UsageError: Another run is writing it, or has just written it.
+        OSError: The folder cannot be made or renamed.
+    """
+    target.parent.mkdir(parents=True, exist_ok=True)
+    partial = target.with_name(f".{target.name}.partial")
+    partial.mkdir(exist_ok=True)
+    descriptor = os.open(partial, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
+    try:
+        with suppress(OSError):  # a file system without locks
+            _lock(descriptor, target)
+        if not _is_open_as(partial, descriptor):
+            raise UsageError(f"another run has just written {target}", "look at it")
+        for left in partial.iterdir():  # by a kill
+            left.unlink()
+        try:
+            yield partial
+            _sync(partial)
+            partial.rename(target)
+        finally:  # there only if something, an interruption perhaps, came between
+            if _is_open_as(partial, descriptor):
+                shutil.rmtree(partial, ignore_errors=True)
+    finally:
+        os.close(descriptor)
+
+
+def _is_open_as(folder: Path, descriptor: int) -> bool:
+    return folder.exists() and os.path.samestat(folder.stat(), os.fstat(descriptor))
+
+
+def _lock(descriptor: int, target: Path) -> None:
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        raise UsageError(f"another run is writing {target}", "wait for it to end") from None
+
+
+def _sync(folder: Path) -> None:
+    """Have all files on the disk before the folder gets its name."""
+    for file in folder.iterdir():
+        with file.open("rb") as stream, suppress(OSError):  # file systems that cannot sync
+            os.fsync(stream.fileno())
+
+
+def write_checkpoint(
+    folder: Path, checked: Checked, tensors: Iterator[tuple[str, torch.Tensor]], shard_bytes: int
+) -> tuple[int, int]:
+    """Write a checkpoint's weights, and what it has beside them.
+
+    Args:
+        folder: It is there.
+        checked: What it is made from.
+        tensors: Names and values.
+        shard_bytes: Largest weight file.
+
+    Returns:
+        How many tensors and bytes.
+    """
+    written = _write_shards(folder, tensors, shard_bytes)
+    write_description(folder, checked)
+    for file in folder.glob("*.safetensors"):
+        shutil.copymode(folder / CONFIG, file)  # the library makes it the owner's alone
+    return written
+
+
+def _write_shards(
+    folder: Path, tensors: Iterator[tuple[str, torch.Tensor]], shard_bytes: int
+) -> tuple[int, int]:
+    """Write weight files of limited size, and their index; returns how many tensors and bytes."""
+    shards: list[list[str]] = []
+    shard: dict[str, torch.Tensor] = {}
+    size = total = 0
+
+    def flush() -> None:
+        save_file(shard, folder / f"shard-{len(shards)}", metadata={"format": "pt"})
+        shards.append(list(shard))
+        shard.clear()
+
+    for name, tensor in tensors:
+        if shard and size + tensor.nbytes > shard_bytes:
+            flush()
+            size = 0
+        shard[name] = tensor
+        size, total = size + tensor.nbytes, total + tensor.nbytes
+    flush()
+    weight_map: dict[str, str] = {}
+    for number, names in enumerate(shards):
+        file = f"model-{number + 1:05d}-of-{len(shards):05d}.safetensors"
+        (folder / f"shard-{number}").rename(folder / file)
+        weight_map |= dict.fromkeys(names, file)
+    index = {"metadata": {"total_size": total}, "weight_map": weight_map}
+    write_whole(folder / "model.safetensors.index.json", json.dumps(index, indent=1))
+    return len(weight_map), total
