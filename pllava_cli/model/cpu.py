@@ -7,11 +7,13 @@ the same units 437 and 173 (benchmarks/RESULTS.md). Both rest on one measurement
 
 import sys
 import time
-from functools import cache
+from collections.abc import Callable
+from functools import cache, partial
 from math import prod
 
 import torch
 
+from pllava_cli.model.plan import INT8
 from pllava_cli.model.precision import TORCH_DTYPES
 
 GAIN = 1.3
@@ -24,11 +26,15 @@ Product = tuple[int, int, int]
 LARGEST: Product = (256, 1024, 1024)
 """What is measured of a larger product: 4 to 7 ms a time on one AVX512 core, with a ratio of 1.7 where 512
 rows of a 4096 x 4096 layer gave 1.76 (benchmarks/cpu_layers.py)."""
+LARGEST_IN_8_BITS: Product = (1024, 1024, 1024)
+"""The same for 8 bits, where the weight is rounded for each product: only many rows make up for that."""
 OF_A_7B: Product = (2304, 4096, 4096)
 """Visual tokens of a clip and width of the language model."""
 _ENOUGH_S = 0.06
 """As many products are tried as begin within this time: a hundred small ones, a handful of large ones, and
 one in a precision that torch emulates."""
+_WIDE_ENOUGH = 1024
+"""Inputs and outputs of a layer from which on rounding to 8 bits is worth it."""
 _SHARE_REACHED = 0.5
 """Share of the rate of a large product that encoding a clip reaches: 230 of 437 GFLOP/s
 in benchmarks/RESULTS.md (a caption of the 1B shape; products in bf16)."""
@@ -86,6 +92,22 @@ def of_many_rows(asked: str, dtype: str, product: Product) -> tuple[str, tuple[s
     return "fp32", (f"{why}: {dtype} is widened where many rows are multiplied",)
 
 
+def suits_eight_bits(product: Product) -> bool:
+    """Whether many rows had better be multiplied in 8 bits.
+
+    They had on a CPU with instructions for it, unless the layers are so narrow that rounding takes all that
+    it gains: with AVX512-VNNI a layer of 4096 x 4096 and 2481 rows took 259 ms instead of 550, unpacking and
+    rounding the weight included, one of 1024 x 1024 and 2308 rows 17 instead of 30 (one thread). Units, not
+    a measurement: beside other programs that gave from 1.3 to 2.1 times as fast, and a record tells of it.
+
+    Args:
+        product: Of the model at hand.
+    """
+    capabilities = torch.cpu.get_capabilities()
+    has_units = any(bool(capabilities.get(name)) for name in ("avx512_vnni", "avx_vnni", "amx_int8"))
+    return has_units and min(product[1:]) >= _WIDE_ENOUGH
+
+
 def compared(dtype: str, times: float) -> str:
     """Say what `times_of_fp32` has measured."""
     fast, slow, ratio = ("fp32", dtype, times) if times >= 1 else (dtype, "fp32", 1 / times)
@@ -96,10 +118,10 @@ def times_of_fp32(dtype: str, product: Product) -> float:
     """How many times as long as in fp32 a product takes in another precision, on one thread.
 
     Args:
-        dtype: "bf16" or "fp16".
+        dtype: "bf16", "fp16" or "int8".
         product: Of the model at hand.
     """
-    there, in_fp32 = _seconds(dtype, _part(product))
+    there, in_fp32 = _seconds(dtype, _part(dtype, product))
     return there / in_fp32
 
 
@@ -107,10 +129,10 @@ def rate(dtype: str, product: Product) -> float:
     """Operations a second that all of torch's threads make in a precision: so many times those of one.
 
     Args:
-        dtype: "fp32", "bf16" or "fp16".
+        dtype: "fp32", "bf16", "fp16" or "int8".
         product: Of the model at hand.
     """
-    part = _part(product)
+    part = _part(dtype, product)
     there, in_fp32 = _seconds("bf16" if dtype == "fp32" else dtype, part)
     return 2 * prod(part) / (in_fp32 if dtype == "fp32" else there) * torch.get_num_threads()
 
@@ -129,9 +151,10 @@ def expected_seconds(products: int, dtype: str, product: Product) -> float:
     return operations / (rate(dtype, product) * _SHARE_REACHED)
 
 
-def _part(product: Product) -> Product:
+def _part(dtype: str, product: Product) -> Product:
     """What is measured in place of a product."""
-    rows, inputs, outputs = (max(1, min(each)) for each in zip(product, LARGEST, strict=True))
+    largest = LARGEST_IN_8_BITS if dtype == INT8 else LARGEST
+    rows, inputs, outputs = (max(1, min(each)) for each in zip(product, largest, strict=True))
     return rows, inputs, outputs
 
 
@@ -139,20 +162,30 @@ def _part(product: Product) -> Product:
 def _seconds(dtype: str, product: Product) -> tuple[float, float]:
     """Seconds that one thread takes for a product in a precision, and in fp32."""
     rows, inputs, outputs = product
-    pairs = [
-        (torch.ones(rows, inputs, dtype=kind), torch.ones(outputs, inputs, dtype=kind))
-        for kind in (TORCH_DTYPES[dtype], torch.float32)
-    ]
+    tried = [_multiplier(each, rows, inputs, outputs) for each in (dtype, "fp32")]
     best, spent = [float("inf"), float("inf")], 0.0
     threads = torch.get_num_threads()
     torch.set_num_threads(1)  # so that this thread's time is all that it takes
     try:
+        if dtype == INT8:
+            tried[0]()  # the first time brings in the library
         while spent < _ENOUGH_S:
-            for which, (x, weight) in enumerate(pairs):  # in turns: the machine's pace may change
+            for which, multiply in enumerate(tried):  # in turns: the machine's pace may change
                 began = _now()
-                torch.nn.functional.linear(x, weight)
+                multiply()
                 took = max(_now() - began, 1e-7)  # were the clock to stand still, this would not end
                 best[which], spent = min(best[which], took), spent + took
     finally:
         torch.set_num_threads(threads)
     return best[0], best[1]
+
+
+def _multiplier(dtype: str, rows: int, inputs: int, outputs: int) -> Callable[[], object]:
+    """A product of ones in a precision."""
+    kind = torch.float32 if dtype == INT8 else TORCH_DTYPES[dtype]
+    x, weight = torch.ones(rows, inputs, dtype=kind), torch.ones(outputs, inputs, dtype=kind)
+    if dtype != INT8:
+        return partial(torch.nn.functional.linear, x, weight)
+    from pllava_cli.model import eight_bits  # which brings bitsandbytes
+
+    return partial(eight_bits.multiply, x, weight)

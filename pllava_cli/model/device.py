@@ -18,11 +18,12 @@ from pllava_cli.model.footprint import (
     weight_bytes,
 )
 from pllava_cli.model.offers import NAMED, Offer, first_that_fits, less_work
-from pllava_cli.model.plan import RuntimePlan
+from pllava_cli.model.plan import INT8, RuntimePlan
 from pllava_cli.model.spreading import spread
 
 __all__ = [
     "DTYPES",
+    "ENCODINGS",
     "NAMED",
     "QUANTIZATIONS",
     "QUANTIZED_BYTES",
@@ -41,6 +42,8 @@ __all__ = [
 ]
 
 QUANTIZATIONS = ("none", *QUANTIZED_BYTES)
+ENCODINGS = ("auto", "exact", INT8)
+"""How a CPU multiplies many rows: in 8 bits where weights are packed and that is faster; never; always."""
 SPARE = 0.9
 """Share of the free memory that may be planned for; the rest is left to the libraries."""
 WORTH_A_WARNING_S = 60.0
@@ -98,6 +101,7 @@ def choose(
     dtype: str = "auto",
     quantize: str = "auto",
     *,
+    encode: str = "auto",
     offers: Sequence[Offer] = (),
     named: Collection[str] = NAMED,
     must_fit: bool = True,
@@ -112,6 +116,7 @@ def choose(
         device: "auto", "cpu", "cuda" or "cuda:N".
         dtype: "auto" or one of `DTYPES`.
         quantize: "auto", "none", "4bit" or "8bit".
+        encode: How a CPU multiplies many rows: one of `ENCODINGS`.
         offers: What else the user could ask for, the best first; an error names the first that fits.
         named: The options that the user has: no hint names another.
         must_fit: Whether that nothing fits is an error; else the smallest is planned for.
@@ -120,11 +125,15 @@ def choose(
         UsageError: A value that does not exist.
         DeviceError: The device is not there, or nothing allowed fits into its memory.
     """
-    _check_names(dtype, quantize)
+    _check_names(dtype, quantize, encode)
     places = _places(device)
     if quantize in QUANTIZED_BYTES and not quantization_backend()[0]:
         raise DeviceError(
             f"--quantize {quantize} needs bitsandbytes, which is not installed", "pip install bitsandbytes"
+        )
+    if encode == INT8 and not quantization_backend()[0]:
+        raise DeviceError(
+            "--encode int8 needs bitsandbytes, which is not installed", "pip install bitsandbytes"
         )
     for number, place in enumerate(places):
         if number == 1 and (over_several := _over_gpus(need, dtype, quantize)) is not None:
@@ -132,7 +141,7 @@ def choose(
         options, room = _options(dtype, quantize, place.info, need), _room(place.info)
         fitting = next((option for option in options if need.bytes(*option) <= room), None)
         if fitting is not None:
-            many_rows, speed = _many_rows(dtype, fitting[0], place.info, need)
+            many_rows, speed = _many_rows(dtype, fitting, encode, place.info, need)
             reasons = (*place.reasons, *speed, _why(fitting, options[0], need, room))
             is_surprise = device == "auto" and place.device == "cpu"
             warnings = _of_time(place, need, many_rows or fitting[0], offers) if is_surprise else ()
@@ -167,7 +176,9 @@ def _options(dtype: str, quantize: str, info: DeviceInfo, need: Footprint) -> li
     return [(d, q) for q in _quantizations(quantize) for d in _dtypes(dtype, info, need)]
 
 
-def _check_names(dtype: str, quantize: str) -> None:
+def _check_names(dtype: str, quantize: str, encode: str) -> None:
+    if encode not in ENCODINGS:
+        raise UsageError(f"unknown way to encode {encode!r}", f"choose one of: {', '.join(ENCODINGS)}")
     if dtype not in ("auto", *DTYPES):
         raise UsageError(f"unknown precision {dtype!r}", f"choose one of: auto, {', '.join(DTYPES)}")
     if quantize not in ("auto", *QUANTIZATIONS):
@@ -248,14 +259,23 @@ def _dtypes(asked: str, info: DeviceInfo, need: Footprint) -> list[str]:
 
 
 def _many_rows(
-    asked: str, dtype: str, info: DeviceInfo, need: Footprint
+    asked: str, chosen: tuple[str, str], encode: str, info: DeviceInfo, need: Footprint
 ) -> tuple[str | None, tuple[str, ...]]:
-    """In which precision many rows are to be multiplied, and why."""
+    """In which precision many rows are to be multiplied, and why.
+
+    Packed weights have lost more than 8 bits lose, so there these are taken where they are faster.
+    """
     if info.kind != "cpu":
         return None, ()
     from pllava_cli.model import cpu
 
-    return cpu.of_many_rows(asked, dtype, need.layer)
+    dtype, quantize = chosen
+    precision, why = cpu.of_many_rows(asked, dtype, need.layer)
+    if encode == INT8:
+        return INT8, (*why, "many rows are multiplied in int8, as asked for")
+    if encode == "auto" and quantize != "none" and cpu.suits_eight_bits(need.layer):
+        return INT8, (*why, "many rows are multiplied in int8, for which the CPU has units")
+    return precision, why
 
 
 def _spell(option: tuple[str, str]) -> str:

@@ -29,7 +29,21 @@ def multiply(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
         weight: Float32 [out, in].
         bias: [out].
     """
-    rounded, scales = _rounded_weight(weight)
+    return multiply_rounded(x, weight, *rounded_weight(weight), bias)
+
+
+def multiply_rounded(
+    x: Tensor, weight: Tensor, rounded: Tensor, scales: Tensor, bias: Tensor | None = None
+) -> Tensor:
+    """The same with a weight that has been rounded before, by `rounded_weight`.
+
+    Args:
+        x: The input [..., in].
+        weight: As it was, in any precision: for the columns with outliers.
+        rounded: Int8 [out, in].
+        scales: Of its rows [out, 1].
+        bias: [out].
+    """
     rows = x.reshape(-1, x.shape[-1])
     output = torch.empty(len(rows), len(weight), dtype=torch.float32)
     for first in range(0, len(rows), _ROWS_AT_ONCE):
@@ -41,37 +55,50 @@ def multiply(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
 
 
 class EightBitLinear(nn.Linear):
-    """A linear layer that multiplies many rows in 8 bits, whatever its weight is kept in."""
+    """A linear layer that multiplies many rows in 8 bits, whatever its weight is kept in.
+
+    The weight is kept in 8 bits, too, from the first product on: a frame of CLIP-L has 577 rows only.
+    """
+
+    _rounded: tuple[Tensor, Tensor] | None = None
 
     def forward(self, x: Tensor) -> Tensor:
         """Multiply [..., in] to [..., out]."""
-        return multiply(x, self.weight.float(), self.bias) if has_many_rows(x) else super().forward(x)
+        if not has_many_rows(x):
+            return super().forward(x)
+        if self._rounded is None:
+            self._rounded = rounded_weight(self.weight)
+        return multiply_rounded(x, self.weight, *self._rounded, self.bias)
 
 
 def _product(some: Tensor, weight: Tensor, rounded: Tensor, scales: Tensor, output: Tensor) -> None:
     """Write the product of a few rows [B, in], which may be overwritten, into `output` [B, out]."""
     functional: Any = bitsandbytes().functional
-    outliers = (some.abs().amax(0) >= OUTLIER).nonzero().view(-1)
+    magnitudes = some.abs()
+    outliers = (magnitudes.amax(0) >= OUTLIER).nonzero().view(-1)
     apart = some[:, outliers]
     if len(outliers):
         some = some.index_fill(1, outliers, 0.0)
-    values, row_scales = _rounded(some)
+        magnitudes.index_fill_(1, outliers, 0.0)
+    values, row_scales = _rounded(some, magnitudes)
     torch.mul(functional.int8_linear_matmul(values, rounded), row_scales, out=output).mul_(scales.T)
     if len(outliers):
-        output.addmm_(apart, weight[:, outliers].T)
+        output.addmm_(apart, weight[:, outliers].float().T)
 
 
-def _rounded_weight(weight: Tensor) -> tuple[Tensor, Tensor]:
+def rounded_weight(weight: Tensor) -> tuple[Tensor, Tensor]:
+    """A weight [out, in] as int8 [out, in], and what each row is a multiple of, float32 [out, 1]."""
     values = torch.empty_like(weight, dtype=torch.int8)
     scales = torch.empty(len(weight), 1)
     for first in range(0, len(weight), _ROWS_AT_ONCE):
         part = slice(first, first + _ROWS_AT_ONCE)
-        values[part], scales[part] = _rounded(weight[part])
+        some = weight[part].float()
+        values[part], scales[part] = _rounded(some, some.abs())
     return values, scales
 
 
-def _rounded(rows: Tensor) -> tuple[Tensor, Tensor]:
+def _rounded(rows: Tensor, magnitudes: Tensor) -> tuple[Tensor, Tensor]:
     """Rows as whole numbers of at most 127, int8 [B, in], and what each is a multiple of [B, 1]."""
-    scales = rows.abs().amax(1, keepdim=True).div_(_LARGEST)
+    scales = magnitudes.amax(1, keepdim=True).div_(_LARGEST)
     scales.clamp_(min=torch.finfo(scales.dtype).tiny)  # of a row of zeros
-    return (rows * scales.reciprocal()).round_().to(torch.int8), scales
+    return torch.mul(rows, scales.reciprocal(), out=magnitudes).round_().to(torch.int8), scales

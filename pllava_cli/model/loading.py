@@ -23,8 +23,9 @@ from pllava_cli.model import device as devices
 from pllava_cli.model import layout, quantization
 from pllava_cli.model.config import PllavaConfig, read_config
 from pllava_cli.model.device import RuntimePlan
-from pllava_cli.model.many_rows import widen
-from pllava_cli.model.modeling import PllavaForConditionalGeneration
+from pllava_cli.model.many_rows import WideLinear, replace
+from pllava_cli.model.modeling import FRAMES_AT_ONCE_ON_CPU, PllavaForConditionalGeneration
+from pllava_cli.model.plan import INT8
 from pllava_cli.model.pooling import PoolingShape
 from pllava_cli.model.spreading import connect
 from pllava_cli.model.tensors import (
@@ -60,6 +61,8 @@ class LoadOptions:
     dtype: str = "auto"
     quantize: str = "auto"
     device: str = "auto"
+    encode: str = "auto"
+    """How a CPU multiplies the many rows of a clip: one of `device.ENCODINGS`."""
     base: Path | None = None
     """Folder of the checkpoint that an adapter lies over."""
     num_frames: int | None = None
@@ -135,8 +138,15 @@ class Prepared:
             packed = quantization.replace_linears(
                 self.model, self.plan.quantize, self.plan.torch_dtype, self.plan.torch_many_rows
             )
-        if self.plan.many_rows not in (None, self.plan.dtype):
-            widen(self.model)
+        if self.plan.many_rows == INT8:
+            from pllava_cli.model.eight_bits import EightBitLinear
+
+            # The projector is small, and all that the language model sees of a clip comes through it.
+            replace(self.model, EightBitLinear, but={"multi_modal_projector"})
+        elif self.plan.many_rows not in (None, self.plan.dtype):
+            replace(self.model, WideLinear)
+        if self.plan.device == "cpu":
+            self.model.model.frames_at_once = FRAMES_AT_ONCE_ON_CPU
         _fill(self.model, self.recipes, packed, self.plan, self.alpha, on_bytes)
         language_model = self.model.model.language_model
         connect(self.model, language_model.layers, language_model.norm)
@@ -172,6 +182,7 @@ def runtime_of(
         options.device,
         dtype,
         quantize,
+        encode=options.encode,
         offers=(*_lighter(model.config, shapes, packable, options), *smaller),
         named=options.named,
         must_fit=options.must_fit,

@@ -5,6 +5,8 @@ one layer at a time. Encoding a clip puts thousands of rows through every layer,
 too; a token is one row, which takes the time of reading the weight, so that there it stays as it is.
 """
 
+from collections.abc import Set
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
@@ -37,13 +39,18 @@ class WideLinear(nn.Linear):
         return multiply(x, self.weight.float(), self.bias) if has_many_rows(x) else super().forward(x)
 
 
-def widen(model: nn.Module) -> None:
-    """Put wide layers, without memory, in place of the linear ones that see many rows.
+def replace(model: nn.Module, kind: type[nn.Linear], but: Set[str] = frozenset()) -> None:
+    """Put layers of another kind, without memory, in place of the linear ones that see many rows.
 
     The head is left: it sees the last row alone, and its weight is the largest.
+
+    Args:
+        model: The network.
+        kind: `WideLinear` or the like.
+        but: Parts of the network, by the names of its modules, in which none is replaced.
     """
     for name, linear in list(model.named_modules()):
-        if type(linear) is nn.Linear and name != "lm_head":
+        if type(linear) is nn.Linear and name != "lm_head" and but.isdisjoint(name.split(".")):
             size = (linear.in_features, linear.out_features)
-            wide = WideLinear(*size, bias=linear.bias is not None, device="meta").requires_grad_(False)
-            model.set_submodule(name, wide)
+            made = kind(*size, bias=linear.bias is not None, device="meta").requires_grad_(False)
+            model.set_submodule(name, made)

@@ -12,6 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from pllava_cli.model import eight_bits
 from pllava_cli.model.many_rows import has_many_rows, multiply
 from pllava_cli.model.quantization import BLOCK, bitsandbytes
 
@@ -28,7 +29,7 @@ class Packed4bit(Linear4bit):  # type: ignore[misc]
     """bitsandbytes' layer for NF4 but for products of many rows on a CPU."""
 
     many_rows: torch.dtype
-    """Precision in which those are made."""
+    """Precision in which those are made; int8: rounded for the one product."""
 
     def __init__(self, inputs: int, outputs: int, *, many_rows: torch.dtype, **options: Any) -> None:
         super().__init__(inputs, outputs, **options)
@@ -45,6 +46,8 @@ class Packed4bit(Linear4bit):  # type: ignore[misc]
             self._as_the_library_does(x.reshape(-1, x.shape[-1])[:1])
         if _is_reordered(self) and not order_is_known():
             return self._as_the_library_does(x)
+        if self.many_rows == torch.int8:
+            return eight_bits.multiply(x, unpacked(self, torch.float32), self.bias)
         return multiply(x, unpacked(self, self.many_rows), self.bias)
 
     def _as_the_library_does(self, x: Tensor) -> Tensor:

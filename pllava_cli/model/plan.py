@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     import torch
 
+INT8 = "int8"
+"""Many rows are multiplied in 8 bits, outliers apart: see `eight_bits`."""
 _LAYER = re.compile(r"model\.language_model\.layers\.(\d+)\.")
 
 
@@ -23,8 +25,9 @@ class RuntimePlan:
     layers: tuple[str, ...] = ()
     """The device of each layer of the language model; none: all of them lie on `device`."""
     many_rows: str | None = None
-    """Precision in which a CPU multiplies many rows, `dtype` or a more exact one; `None` on other devices.
-    Like the device itself it is no part of a record: it changes no more than the rounding."""
+    """Precision in which a CPU multiplies many rows, as when it encodes a clip; `None` on other devices.
+    `dtype` or a more exact one changes no more than the rounding, as the device itself does, and is no part
+    of a record; "int8" is."""
 
     def device_of(self, name: str) -> str:
         """The device of a parameter, by its name."""
@@ -41,6 +44,10 @@ class RuntimePlan:
     @property
     def torch_many_rows(self) -> "torch.dtype | None":
         """The precision of many rows as torch names it."""
+        import torch
+
         from pllava_cli.model.precision import TORCH_DTYPES
 
+        if self.many_rows == INT8:
+            return torch.int8
         return TORCH_DTYPES[self.many_rows] if self.many_rows else None

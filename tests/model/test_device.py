@@ -37,6 +37,7 @@ class Machine:
         bf16_units: bool = False,
         packing: bool = True,
         times_of_fp32: float | None = None,
+        eight_bits: bool = False,
     ) -> None:
         """`times_of_fp32`: of a product in 16 bits; `None`: half with units for it, twice without."""
         found = [DeviceInfo("cuda", f"GPU {i}", 80 * GB, int(free * GB)) for i, free in enumerate(cuda)]
@@ -45,6 +46,7 @@ class Machine:
         self._patch.setattr(cpu_module, "has_bf16_units", lambda: bf16_units)
         times = times_of_fp32 or (0.5 if bf16_units else 2.0)
         self._patch.setattr(cpu_module, "times_of_fp32", lambda dtype, layer: times)
+        self._patch.setattr(cpu_module, "suits_eight_bits", lambda layer: eight_bits)
         backend = (packing, "bitsandbytes 1.0" if packing else "bitsandbytes is not installed")
         self._patch.setattr(device_module, "quantization_backend", lambda: backend)
         self._patch.setattr("torch.cuda.is_bf16_supported", lambda: True)
@@ -110,6 +112,37 @@ class TestAuto:
     def test_measurement_is_told(self, times_of_fp32: float, reason: str, machine: Machine) -> None:
         machine.has(64, bf16_units=True, times_of_fp32=times_of_fp32)
         assert reason in choose(SEVEN_B).reasons
+
+    @pytest.mark.parametrize(
+        ("eight_bits", "quantize", "encode", "wanted"),
+        [
+            (True, "none", "auto", "fp32"),
+            (True, "4bit", "auto", "int8"),
+            (True, "8bit", "auto", "int8"),
+            (True, "4bit", "exact", "fp32"),
+            (False, "4bit", "auto", "fp32"),
+            (False, "4bit", "int8", "int8"),
+            (True, "none", "int8", "int8"),
+        ],
+    )
+    def test_many_rows_are_rounded_where_the_weights_are(
+        self, eight_bits: bool, quantize: str, encode: str, wanted: str, machine: Machine
+    ) -> None:
+        machine.has(64, eight_bits=eight_bits)
+        plan = choose(SEVEN_B, quantize=quantize, encode=encode)
+        assert plan.many_rows == wanted
+        assert any("int8" in reason for reason in plan.reasons) == (wanted == "int8")
+
+    def test_a_gpu_encodes_as_it_computes(self, machine: Machine) -> None:
+        machine.has(64, 40, eight_bits=True)
+        assert choose(SEVEN_B, quantize="4bit", encode="int8").many_rows is None
+
+    def test_eight_bits_need_their_library(self, machine: Machine) -> None:
+        machine.has(64, packing=False)
+        with pytest.raises(DeviceError, match="--encode int8 needs bitsandbytes"):
+            choose(SEVEN_B, encode="int8")
+        with pytest.raises(UsageError, match="unknown way to encode 'fast'"):
+            choose(SEVEN_B, encode="fast")
 
     def test_memory_decides_before_speed(self, machine: Machine) -> None:
         machine.has(30, bf16_units=True, times_of_fp32=1.7)

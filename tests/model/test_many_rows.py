@@ -10,6 +10,7 @@ from torch import nn
 
 from pllava_cli.model import cpu as cpu_module
 from pllava_cli.model import many_rows, packed
+from pllava_cli.model.eight_bits import EightBitLinear
 from pllava_cli.model.loading import Loaded, LoadOptions, load
 from pllava_cli.model.many_rows import MANY_ROWS, WideLinear
 from pllava_cli.model.packed import Packed4bit, order_is_known, unpacked
@@ -212,6 +213,27 @@ class TestLoading:
         assert self.kinds(loaded) == {nn.Linear, Packed4bit}
         found = [each for each in loaded.model.modules() if isinstance(each, Packed4bit)]
         assert {each.many_rows for each in found} == {torch.bfloat16}
+
+    @pytest.mark.parametrize("quantize", ["none", "4bit", "8bit"])
+    @torch.inference_mode()
+    def test_in_eight_bits_the_tower_and_packed_layers_multiply_many_rows(
+        self, quantize: str, plain: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        options = LoadOptions(device="cpu", dtype="fp32", quantize=quantize, encode="int8")
+        model = load(plain, options).model
+        kinds = {name: type(each) for name, each in model.named_modules() if isinstance(each, nn.Linear)}
+        exact = {name for name, kind in kinds.items() if kind is nn.Linear}
+        assert exact == {"lm_head"} | {name for name in kinds if "projector" in name}
+        tower = [each for each in model.modules() if type(each) is EightBitLinear]
+        assert tower and {each.weight.dtype for each in tower} == {torch.float32}
+        found = [each for each in model.modules() if isinstance(each, Packed4bit)]
+        assert {each.many_rows for each in found} == ({torch.int8} if quantize == "4bit" else set())
+        ids = torch.arange(300, 300 + MANY_ROWS)[None] % 390
+        ours = model(input_ids=ids).logits
+        monkeypatch.setattr(many_rows, "MANY_ROWS", 10**9)
+        theirs = model(input_ids=ids).logits
+        assert relative(ours, theirs) < 0.03
+        assert torch.equal(ours, theirs) == (quantize == "8bit")  # whose products stay the library's
 
     @pytest.mark.usefixtures("slow_in_16_bits")
     @pytest.mark.parametrize("quantize", ["none", "4bit", "8bit"])
