@@ -147,7 +147,9 @@ def _pretend() -> None:
         seen = [SeenClip(each.path, report, 128, {"decode": 0.01, "encode": 0.02}) for each in decoded]
         return SimpleNamespace(clips=seen)
 
-    def answer_many(self: Any, encoded: Any, question: str | None = None, *, decoding: Any = None) -> Any:
+    def answer_many(
+        self: Any, encoded: Any, question: str | None = None, *, decoding: Any = None, answer_start: str = ""
+    ) -> Any:
         spent = {"first_token": 0.01, "generate": 0.05}
         text = "A red ball rolls from left to right, while two blue cubes stand still in front of it."
         return [

@@ -24,6 +24,8 @@ from pllava_cli.commands import (
     caption,
     check,
     doctor,
+    evaluate,
+    judging,
     merge,
     models,
     pulling,
@@ -97,6 +99,17 @@ _models.command("quantize", cls=Command, epilog=quantize.EXAMPLES)(quantize.quan
 _shapes = typer.Typer(cls=Group, epilog=shapes.MAKE_EXAMPLES)
 _shapes.command("make", cls=Command, epilog=shapes.MAKE_EXAMPLES)(shapes.make)
 
+_eval = typer.Typer(cls=Group, epilog=evaluate.EXAMPLES + judging.EXAMPLES.lstrip())
+for _benchmark, _examples in (
+    (evaluate.mvbench, evaluate.MVBENCH_EXAMPLES),
+    (evaluate.mc, evaluate.MC_EXAMPLES),
+    (evaluate.vcgbench, evaluate.VCGBENCH_EXAMPLES),
+    (evaluate.videoqa, evaluate.VIDEOQA_EXAMPLES),
+    (evaluate.captions, evaluate.CAPTIONS_EXAMPLES),
+    (judging.judge, judging.EXAMPLES),
+):
+    _eval.command(cls=Command, epilog=_examples)(_benchmark)
+
 app.command("caption", cls=Command, epilog=caption.EXAMPLES)(caption.caption)
 app.command("ask", cls=Command, epilog=ask.EXAMPLES)(ask.ask)
 app.command("batch", cls=Command, epilog=batch.EXAMPLES)(batch.batch)
@@ -104,6 +117,7 @@ app.command("check", cls=Command, epilog=check.EXAMPLES)(check.check)
 app.command("merge", cls=Command, epilog=merge.EXAMPLES)(merge.merge)
 app.add_typer(_models, name="models", help="List, show, fetch, check, delete, merge and pack checkpoints.")
 app.command("train", cls=Command, epilog=train.EXAMPLES)(train.train)
+app.add_typer(_eval, name="eval", help="Put benchmarks to a checkpoint, score the answers, compare settings.")
 app.add_typer(_shapes, name="shapes", help="Make clips of a small world of coloured shapes.")
 app.command("doctor", cls=Command, epilog=doctor.EXAMPLES)(doctor.doctor)
 

@@ -6,6 +6,7 @@ stays is the key-value cache of system text and visual tokens, of one clip or of
 
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -91,6 +92,13 @@ class ClipEncoder:
         self.template = template_of(self.checkpoint, self.processor.tokenizer)
         self._timeout_s = decode_timeout_s
         self._prompts.prefix()  # a system text that cannot be is told now, not clip by clip
+
+    def lead_with_clip(self) -> None:
+        """Have the clip lead the question's own turn from now on, instead of being a turn of its own.
+
+        What was encoded before can then no longer be asked.
+        """
+        self.template = replace(self.template, media_alone=False)
 
     def decode(
         self, path: str | Path, *, start: float | None = None, end: float | None = None

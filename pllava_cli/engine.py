@@ -109,14 +109,16 @@ class Captioner(ClipEncoder):
             rows = within_memory(self.plan.device, len(encoded.clips), work)
         return [self._answered(question, row) for row in rows]
 
-    def check_question(self, question: str | None, *, decoding: Decoding | None = None) -> None:
+    def check_question(
+        self, question: str | None, *, decoding: Decoding | None = None, answer_start: str = ""
+    ) -> None:
         """Make sure, before there is a clip, that a question (`None`: for a caption) can be asked.
 
         Raises:
             UsageError: It is too long, or holds the clip's placeholder.
         """
         asked = self.caption_prompt if question is None else question
-        self._prompts.check(asked, "", (decoding or Decoding()).max_new_tokens)
+        self._prompts.check(asked, answer_start, (decoding or Decoding()).max_new_tokens)
 
     def caption(
         self,

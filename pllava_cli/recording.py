@@ -6,13 +6,13 @@ a run can tell which records are there already.
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Protocol
 
 from pllava_cli import records
 from pllava_cli.errors import PllavaError
 from pllava_cli.inputs import Clip
-from pllava_cli.records import File, Segment
+from pllava_cli.records import File, Segment, Turn
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -79,6 +79,8 @@ class Recording:
     system: str
     prompt: str
     """The instruction that asks for a caption."""
+    turn: Turn = field(default_factory=Turn)
+    """How questions are written out."""
 
     def record(
         self,
@@ -116,6 +118,7 @@ class Recording:
             segment=segment,
             model=self.model,
             decoding=decoding,
+            turn=self.turn,
             file=file,
             text=answer.text if answer else None,
             frames=_frames(report) if report else None,

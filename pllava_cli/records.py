@@ -107,6 +107,19 @@ class Decoding:
 
 
 @dataclass(frozen=True)
+class Turn:
+    """How the question was written out, where that is not as the checkpoint's own template has it."""
+
+    answer_start: str = ""
+    """What the reply was made to begin with; the text is what follows it."""
+    is_inline: bool = False
+    """Whether the clip led the question's own turn, instead of being a turn of its own."""
+
+
+_PLAIN_TURN = Turn()
+
+
+@dataclass(frozen=True)
 class Error:
     """Why there is no text."""
 
@@ -134,6 +147,7 @@ class Record:
     segment: Segment
     model: Model
     decoding: Decoding
+    turn: Turn = _PLAIN_TURN
     file: File | None = None
     text: str | None = None
     frames: Frames | None = None
@@ -161,12 +175,16 @@ class Record:
             "model": model,
             "decoding": decoding,
         }
+        if self.turn != _PLAIN_TURN:  # else the same text as before there was a choice
+            parts["turn"] = vars(self.turn)
         return hashlib.sha256(_dumps(parts, sort_keys=True).encode()).hexdigest()[:_FINGERPRINT_CHARACTERS]
 
     def as_dict(self) -> dict[str, Any]:
         """Return the record as plain data, in the order of pllava-records(5)."""
         plain = asdict(self)
         error = plain.pop("error")
+        if self.turn == _PLAIN_TURN:
+            del plain["turn"]
         head = {"schema": SCHEMA, "status": "ok" if error is None else "error"}
         tail = {"fingerprint": self.fingerprint, "tool": {"name": "pllava", "version": __version__}}
         return head | plain | tail | ({} if error is None else {"error": error})

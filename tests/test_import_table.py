@@ -256,6 +256,8 @@ finally:
         (["batch", "-h"], {}),
         (["check", "-h"], {}),
         (["merge", "-h"], {}),
+        (["eval", "mvbench", "-h"], {}),
+        (["eval", "judge", "-h"], {}),
         (
             [],
             {

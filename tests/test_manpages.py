@@ -23,6 +23,8 @@ def test_there_is_a_page_for_every_command() -> None:
     names = {"pllava", "pllava-caption", "pllava-ask", "pllava-batch", "pllava-check", "pllava-doctor"}
     models = ("", "-list", "-show", "-pull", "-verify", "-rm", "-merge", "-quantize")
     names |= {f"pllava-models{name}" for name in models}
+    benchmarks = ("", "-mvbench", "-mc", "-vcgbench", "-videoqa", "-captions", "-judge")
+    names |= {f"pllava-eval{name}" for name in benchmarks}
     names |= {"pllava-train", "pllava-shapes", "pllava-shapes-make", "pllava-merge"}
     assert set(manpages.pages()) == {f"{name}.1" for name in names}
     assert {path.name for path in (MAN / "man5").iterdir()} == {

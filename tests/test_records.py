@@ -98,6 +98,8 @@ def test_error_codes(kind: type[ClipError], code: str) -> None:
         ],
         {"decoding": dataclasses.replace(DECODING, max_new_tokens=10)},
         {"decoding": dataclasses.replace(DECODING, temperature=0.5)},
+        {"turn": records.Turn("Best option:(")},
+        {"turn": records.Turn(is_inline=True)},
     ],
 )
 def test_fingerprint_changes_with_what_changes_the_text(changes: dict[str, Any]) -> None:
@@ -117,6 +119,12 @@ def test_fingerprint_changes_with_what_changes_the_text(changes: dict[str, Any])
 )
 def test_fingerprint_does_not_change_otherwise(changes: dict[str, Any]) -> None:
     assert make(**changes).fingerprint == make().fingerprint
+
+
+def test_how_a_question_is_written_out_is_told_where_it_is_not_as_ever() -> None:
+    assert "turn" not in make().as_dict()
+    told = make(turn=records.Turn("So", is_inline=True)).as_dict()
+    assert told["turn"] == {"answer_start": "So", "is_inline": True}
 
 
 def test_fingerprint_of_drawn_text_knows_the_seed() -> None:

@@ -34,7 +34,12 @@ class Engine(Protocol):
         """Put clips into the model's memory."""
 
     def answer_many(
-        self, encoded: "EncodedClips", question: str | None = None, *, decoding: "Decoding | None" = None
+        self,
+        encoded: "EncodedClips",
+        question: str | None = None,
+        *,
+        decoding: "Decoding | None" = None,
+        answer_start: str = "",
     ) -> "list[Answer]":
         """Answer one question about all of them."""
 
@@ -172,13 +177,15 @@ class Pipeline:
             yield from self._left_over(batch, error)
 
     def _answers(self, batch: list[_Waiting]) -> Iterator[Outcome]:
-        most = self._decoding.max_new_tokens
+        most, start = self._decoding.max_new_tokens, self._recording.turn.answer_start
         began = time.perf_counter()
         encoded = self._engine.encode_many([each.decoded for each in batch], max_new_tokens=most)
         while batch[0].questions and not self._is_stopping:
             question = batch[0].questions[0]
             try:
-                answers = self._engine.answer_many(encoded, question, decoding=self._decoding)
+                answers = self._engine.answer_many(
+                    encoded, question, decoding=self._decoding, answer_start=start
+                )
             except MemoryFullError:
                 raise
             except PllavaError as error:  # one that cannot be asked

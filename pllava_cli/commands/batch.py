@@ -17,12 +17,13 @@ from pllava_cli.batch.segments import parse_length
 from pllava_cli.batch.sharding import parse_shard
 from pllava_cli.batch.sidecar import Existing, Sidecars
 from pllava_cli.batch.wording import Wording
+from pllava_cli.commands import staffing
 from pllava_cli.commands.asking import check_question
 from pllava_cli.commands.check import read_flags
 from pllava_cli.commands.layout import ALL
-from pllava_cli.commands.options import RUN, TEXT, CaptionFlags, complete_from, said, takes
-from pllava_cli.commands.request import MOST_DECODERS, Request, Sources
-from pllava_cli.commands.staffing import Engine, Staffing, check_engine, on_cluster, on_this_machine
+from pllava_cli.commands.options import TEXT, CaptionFlags, complete_from, said, takes
+from pllava_cli.commands.request import Request, Sources
+from pllava_cli.commands.staffing import StaffingFlags
 from pllava_cli.errors import UsageError
 from pllava_cli.terminal import Terminal
 
@@ -46,15 +47,13 @@ pllava batch /shared/clips -o captions.jsonl --engine ray --address 10.0.0.1:637
 find clips/ -name "*.mp4" -print0 | pllava batch --from-file - -0 > captions.jsonl
 """
 
-CLIPS, SIDECARS, MODELS = "Clips", "Sidecars", "Several models"
+CLIPS, SIDECARS = "Clips", "Sidecars"
 MENDABLE = ("error", "empty", "looping", "cut-off", "boilerplate", "near-duplicate")
 """Flags of `pllava check` that another text may not have."""
-MOST_WORKERS, MOST_AT_ONCE = 64, 1024
-MOST_ACTORS = 4096
 
 
 @dataclass(frozen=True)
-class BatchFlags(CaptionFlags):
+class BatchFlags(StaffingFlags, CaptionFlags):
     """What `batch` understands."""
 
     output: Annotated[
@@ -145,53 +144,6 @@ class BatchFlags(CaptionFlags):
             help="Begin each text that does not say this word with it.",
         ),
     ] = None
-    workers: Annotated[
-        str | None,
-        Option(
-            metavar="N",
-            rich_help_panel=RUN,
-            help=f"Decoder processes of each model; else one a processor, {MOST_DECODERS} at most.",
-        ),
-    ] = None
-    batch_size: Annotated[
-        str | None,
-        Option(metavar="N", rich_help_panel=RUN, help="Clips at once; auto (default): as many as fit."),
-    ] = None
-    devices: Annotated[
-        str | None,
-        Option(
-            metavar="NAME,...",
-            rich_help_panel=MODELS,
-            help="A model, in a process of its own, on each of these: cuda:0,cuda:1; all: on every GPU.",
-        ),
-    ] = None
-    engine: Annotated[
-        str | None,
-        Option(
-            metavar="NAME",
-            rich_help_panel=MODELS,
-            autocompletion=complete_from(*get_args(Engine)),
-            help="Who runs the models: local (default), or ray, the machines of a Ray cluster. They must see"
-            " clips and checkpoint under the same paths as this one.",
-        ),
-    ] = None
-    address: Annotated[
-        str | None,
-        Option(
-            metavar="HOST:PORT",
-            rich_help_panel=MODELS,
-            help="The Ray cluster; auto: the one that this machine is a node of. Else a Ray is started here,"
-            " unless RAY_ADDRESS names one.",
-        ),
-    ] = None
-    actors: Annotated[
-        str | None,
-        Option(
-            metavar="N",
-            rich_help_panel=MODELS,
-            help="Models on the Ray cluster; else one a GPU, and where there is none one a machine.",
-        ),
-    ] = None
 
 
 @takes(BatchFlags)
@@ -229,13 +181,14 @@ def read(flags: BatchFlags, paths: list[str]) -> Request:
     _check_cutting(flags, window)
     output = _output(flags)
     chosen = settings.resolve(said(flags))
+    asked: tuple[str | None, ...] = questions or (None,)
     return Request(
         sources=Sources(
             paths=paths,
             lists=flags.from_file or [],
             nul=flags.null,
             recursive=flags.recursive,
-            questions=questions or (None,),
+            questions=asked,
             window=window,
             every_s=None if flags.every is None else parse_length(flags.every),
             shots=flags.shots,
@@ -248,24 +201,8 @@ def read(flags: BatchFlags, paths: list[str]) -> Request:
         redo_flagged=_redo_flagged(flags, output),
         dry_run=flags.dry_run,
         json=flags.json,
-        workers=_count("--workers", flags.workers, MOST_WORKERS),
-        batch_size=None
-        if flags.batch_size in (None, "auto")
-        else _count("--batch-size", flags.batch_size, MOST_AT_ONCE),
-        staffing=_staffing(flags, chosen),
+        needs=staffing.needs(flags, flags.device, chosen.device, asked),
     )
-
-
-def _staffing(flags: BatchFlags, chosen: settings.Settings) -> Staffing:
-    actors = _count("--actors", flags.actors, MOST_ACTORS)
-    if check_engine(flags.engine) == "ray":
-        if flags.devices is not None:
-            raise UsageError("--devices is for this machine, --engine ray for a cluster", "give --actors N")
-        return on_cluster(flags.address, actors, chosen.device)
-    idle = next((name for name in ("address", "actors") if getattr(flags, name) is not None), None)
-    if idle is not None:
-        raise UsageError(f"--{idle} is for a Ray cluster", "add --engine ray, or leave it out")
-    return on_this_machine(flags.devices, flags.device)
 
 
 def _check_cutting(flags: BatchFlags, window: tuple[float | None, float | None]) -> None:
@@ -317,15 +254,3 @@ def _sidecars(flags: BatchFlags) -> Sidecars | None:
     existing = flags.existing if flags.existing is not None else "skip"
     wording = Wording(flags.trigger or "", flags.prefix or "", flags.suffix or "")
     return Sidecars(flags.sidecar, existing=existing, wording=wording)  # type: ignore[arg-type]  # it checks
-
-
-def _count(flag: str, text: str | None, most: int) -> int | None:
-    if text is None:
-        return None
-    try:
-        count = settings.integer_text(text)
-    except ValueError as error:
-        raise UsageError(f"{flag}: {error}", f"give a number from 1 to {most}") from None
-    if not 1 <= count <= most:
-        raise UsageError(f"{flag} {text} is not from 1 to {most}", "choose another number")
-    return count

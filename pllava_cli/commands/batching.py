@@ -8,35 +8,26 @@ while the others are still being found.
 import os
 from collections import deque
 from collections.abc import Collection, Iterable, Iterator
-from contextlib import ExitStack, closing
-from dataclasses import dataclass, replace
+from contextlib import ExitStack
+from dataclasses import replace
 from functools import partial
 
 from pllava_cli import processors
 from pllava_cli.batch import discovery, estimate
 from pllava_cli.batch.cuts import Cuts
 from pllava_cli.batch.cutting import AtShots, ByLength, Cutter
-from pllava_cli.batch.foresight import Foreseen
 from pllava_cli.batch.journal import Journal, StdoutJournal
 from pllava_cli.batch.output import Output
-from pllava_cli.batch.pipeline import Runner
 from pllava_cli.batch.planning import Planned, Planner
 from pllava_cli.batch.sharding import shard
-from pllava_cli.batch.tally import Tally
 from pllava_cli.batch.work import Work
-from pllava_cli.commands import places, running, summary
+from pllava_cli.commands import places, running, summary, working
 from pllava_cli.commands.request import Request, Sources
-from pllava_cli.commands.stopping import Stopping
+from pllava_cli.commands.working import Warnings, Working
 from pllava_cli.errors import ExitStatus, UsageError
 from pllava_cli.recording import Recording
 from pllava_cli.records import Segment
 from pllava_cli.terminal import Terminal
-
-Warnings = deque[str]
-"""What discovery has to say: it may do so from another thread, where nothing may be written."""
-
-PLANNING_SHOWN = 1000
-"""Clips held against the journal between two updates of the display."""
 
 
 def run(terminal: Terminal, request: Request) -> int:
@@ -50,12 +41,12 @@ def run(terminal: Terminal, request: Request) -> int:
         stack.callback(journal.close)
         if journal.cut_bytes:
             terminal.warn(f"the last line of {request.output} was torn by a kill, and is cut away")
-        place = places.find(stack, terminal, request, fitted)
+        place = places.find(stack, terminal, request.needs, fitted)
         works = _cut(stack, request, works)
         is_known = bool(journal.counts.done or journal.counts.failed)
         if is_known or request.sidecars is not None or request.dry_run:
             works = listed = _listed(terminal, works)
-            _tell(terminal, warnings)
+            working.tell(terminal, warnings)
             if request.sidecars is not None:
                 request.sidecars.check(listed)
             flagged = _flagged(terminal, request) if is_known else flagged
@@ -70,7 +61,9 @@ def run(terminal: Terminal, request: Request) -> int:
         recording, runner = place.open()
         planner = _planner(request, recording, journal, flagged)
         output = Output(journal, request.sidecars, in_thread=request.output is not None)
-        return _Batch(terminal, request, runner, planner, output, warnings).work_off(works)
+        end = Working(terminal, runner, planner, output, "captioning", warnings).work_off(works)
+        summary.render(terminal, request, end)
+        return end.status
 
 
 def _works(request: Request, warnings: Warnings) -> Iterator[Work]:
@@ -94,7 +87,7 @@ def _cut(stack: ExitStack, request: Request, works: Iterable[Work]) -> Iterable[
     if sources.every_s is not None:
         return stack.enter_context(Cutter(works, ByLength(sources.every_s, timeout_s)))
     if sources.shots:
-        decoders = request.decoders(processors.usable())
+        decoders = request.needs.decoders(processors.usable())
         kept = Cuts.beside(request.output, is_read_only=request.dry_run)
         stack.callback(kept.close)
         return stack.enter_context(Cutter(works, AtShots(timeout_s, kept), decoders=decoders))
@@ -130,15 +123,10 @@ def _flagged(terminal: Terminal, request: Request) -> Collection[bytes]:
 def _listed(terminal: Terminal, works: Iterable[Work]) -> list[Work]:
     listed: list[Work] = []
     for work in works:
-        if len(listed) % PLANNING_SHOWN == 0:
+        if len(listed) % working.PLANNING_SHOWN == 0:
             terminal.progress.update("looking for clips", len(listed), 0)
         listed.append(work)
     return listed
-
-
-def _tell(terminal: Terminal, warnings: Warnings) -> None:
-    while warnings:
-        terminal.warn(warnings.popleft())
 
 
 def _planner(
@@ -165,18 +153,15 @@ def _planned(terminal: Terminal, request: Request, planner: Planner, works: list
     Raises:
         UsageError: Something was made with other settings, and nobody has said what is to become of it.
     """
-    for count, _ in enumerate(planner.jobs(works)):
-        if count % PLANNING_SHOWN == 0:
-            terminal.progress.update("comparing with what is done", planner.planned.seen, len(works))
-    terminal.pause()
-    stale = planner.planned.stale
+    found = working.planned(terminal, planner, works)
+    stale = found.stale
     if stale and not request.redo and not request.redo_flagged and not request.dry_run:
         raise UsageError(
             f"{request.output} holds records of {summary.clips(stale)} made with other settings",
             "--redo makes them again, --redo-flagged only what `pllava check` flags; to keep them, go back to"
             " those settings or name another file with -o",
         )
-    return planner.planned
+    return found
 
 
 def _dry_run(terminal: Terminal, request: Request, recording: Recording, planned: Planned) -> int:
@@ -185,42 +170,3 @@ def _dry_run(terminal: Terminal, request: Request, recording: Recording, planned
         each_s = estimate.seconds_each(request.output, recording.model)
     summary.dry_run(terminal, request, planned, each_s)
     return ExitStatus.OK
-
-
-@dataclass(frozen=True)
-class _Batch:
-    """A run with its checkpoint loaded."""
-
-    terminal: Terminal
-    request: Request
-    runner: Runner
-    planner: Planner
-    output: Output
-    warnings: Warnings
-
-    def work_off(self, works: Iterable[Work]) -> int:
-        """Do the works; returns the exit status."""
-        foreseen, tally = Foreseen(works), Tally()
-        with (
-            Stopping(self.terminal, self.runner.stop) as stopping,
-            self.output,
-            closing(self.runner.run(self.planner.jobs(foreseen))) as outcomes,
-        ):
-            self._show(tally, foreseen.total)
-            for outcome in outcomes:
-                tally.count(self.output.write(outcome))
-                _tell(self.terminal, self.warnings)
-                self._show(tally, foreseen.total)
-            self.output.finish()
-        self.terminal.pause()
-        _tell(self.terminal, self.warnings)
-        end = summary.End(tally, self.planner.planned, self.runner.waited_s, stopping.status)
-        summary.render(self.terminal, self.request, end)
-        return end.status
-
-    def _show(self, tally: Tally, total: int | None) -> None:
-        runner, planned = self.runner, self.planner.planned
-        skipped = planned.seen - planned.to_do
-        share = runner.waited_s / max(runner.waited_s + runner.worked_s, 1e-9)
-        handled = skipped + tally.done + tally.failed
-        self.terminal.progress.update("captioning", handled, total or 0, tally.note(skipped, total, share))

@@ -63,8 +63,8 @@ class OutputFlags:
 
 
 @dataclass(frozen=True)
-class RunFlags(OutputFlags):
-    """What commands understand that run a checkpoint. None: not said."""
+class CheckpointFlags(OutputFlags):
+    """Which checkpoint. None, here as below: not said."""
 
     model: Annotated[
         str | None,
@@ -94,6 +94,12 @@ class RunFlags(OutputFlags):
             help="Weight of the LoRA: 0 is the image model, higher is more of the video training.",
         ),
     ] = None
+
+
+@dataclass(frozen=True)
+class FrameFlags(OutputFlags):
+    """What the checkpoint sees of a clip."""
+
     preset: Annotated[
         str | None,
         Option(
@@ -124,6 +130,12 @@ class RunFlags(OutputFlags):
             " is merged.",
         ),
     ] = None
+
+
+@dataclass(frozen=True)
+class WindowFlags(OutputFlags):
+    """Which part of it."""
+
     start: Annotated[
         str | None,
         Option(metavar="TIME", rich_help_panel=FRAMES, help="Look from here on: seconds or [HH:]MM:SS."),
@@ -132,6 +144,12 @@ class RunFlags(OutputFlags):
         str | None,
         Option(metavar="TIME", rich_help_panel=FRAMES, help="Look up to here: seconds or [HH:]MM:SS."),
     ] = None
+
+
+@dataclass(frozen=True)
+class TextFlags(OutputFlags):
+    """What stands before a question, and how long the answer may be."""
+
     system: Annotated[
         str | None, Option(metavar="TEXT", rich_help_panel=TEXT, help="System text; '' for none.")
     ] = None
@@ -141,6 +159,12 @@ class RunFlags(OutputFlags):
     max_new_tokens: Annotated[
         str | None, Option(metavar="N", rich_help_panel=TEXT, help="Longest answer, in tokens.")
     ] = None
+
+
+@dataclass(frozen=True)
+class DrawingFlags(OutputFlags):
+    """How its words are chosen."""
+
     temperature: Annotated[
         str | None,
         Option(
@@ -156,6 +180,12 @@ class RunFlags(OutputFlags):
     seed: Annotated[
         str | None, Option(metavar="N", rich_help_panel=TEXT, help="Make drawn answers repeatable.")
     ] = None
+
+
+@dataclass(frozen=True)
+class DeviceFlags(OutputFlags):
+    """Where and how the checkpoint runs."""
+
     device: Annotated[
         str | None,
         Option(
@@ -191,6 +221,11 @@ class RunFlags(OutputFlags):
         bool | None,
         Option("--offline/--no-offline", rich_help_panel=RUN, help="Make no request to any network."),
     ] = None
+
+
+@dataclass(frozen=True)
+class RunFlags(DeviceFlags, DrawingFlags, TextFlags, WindowFlags, FrameFlags, CheckpointFlags):
+    """What commands understand that run a checkpoint; in help the last named come first."""
 
 
 @dataclass(frozen=True)

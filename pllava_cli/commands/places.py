@@ -1,4 +1,4 @@
-"""Where the model of a batch runs: in this process, on several devices, or on the machines of a cluster.
+"""Where the model of a run works: in this process, on several devices, or on the machines of a cluster.
 
 Each is asked first what records will say, from a look at the checkpoint, and then opened.
 """
@@ -14,7 +14,7 @@ from typing import Any, Protocol
 from pllava_cli import processors
 from pllava_cli.batch.pipeline import Runner
 from pllava_cli.commands import running
-from pllava_cli.commands.request import Request
+from pllava_cli.commands.staffing import Needs
 from pllava_cli.crew import process
 from pllava_cli.crew.address import Address
 from pllava_cli.crew.assignment import Assignment, Opening, Surroundings, Within
@@ -55,20 +55,20 @@ class Place(Protocol):
         """
 
 
-def find(stack: ExitStack, terminal: Terminal, request: Request, fitted: Settings) -> Place:
+def find(stack: ExitStack, terminal: Terminal, needs: Needs, fitted: Settings) -> Place:
     """Return the place that is asked for; whatever is started there ends with the stack.
 
     Raises:
         DeviceError: There is no device of the kind.
     """
-    if request.staffing.engine == "ray":
-        return OnCluster(stack, terminal, request, fitted)
-    devices = request.staffing.devices
+    if needs.staffing.engine == "ray":
+        return OnCluster(stack, terminal, needs, fitted)
+    devices = needs.staffing.devices
     if devices == ("all",):
         devices = process.do(_gpus, {})
     if len(devices) > 1:
-        return OnDevices(stack, terminal, request, fitted, devices)
-    return Here(terminal, request, replace(fitted, device=devices[0]) if devices else fitted)
+        return OnDevices(stack, terminal, needs, fitted, devices)
+    return Here(terminal, needs, replace(fitted, device=devices[0]) if devices else fitted)
 
 
 def _gpus() -> tuple[str, ...]:
@@ -106,19 +106,19 @@ class Here:
     """This process, which is all there is on one device."""
 
     terminal: Terminal
-    request: Request
+    needs: Needs
     fitted: Settings
 
     def foresee(self) -> Recording:
         """Say what all records will have in common."""
-        return running.foresee(self.fitted)
+        return replace(running.foresee(self.fitted), turn=self.needs.turn)
 
     def open(self) -> tuple[Recording, Runner]:
         """Load the checkpoint."""
-        loaded = running.load_fitted(self.terminal, self.fitted, self.request.sources.window)
-        recording = running.recording_of(loaded.settings, loaded.captioner)
-        decoders = self.request.decoders(processors.usable())
-        pipeline = _assignment(self.request, self.fitted, recording, decoders).pipeline(loaded.captioner)
+        captioner = running.load_captioner(self.terminal, self.fitted)
+        recording = replace(running.recording_of(self.fitted, captioner), turn=self.needs.turn)
+        decoders = self.needs.decoders(processors.usable())
+        pipeline = _assignment(self.needs, self.fitted, recording, decoders).pipeline(captioner)
         self.terminal.detail(f"{pipeline.batch_size} clips at once, {decoders} decoders")
         return recording, pipeline
 
@@ -129,7 +129,7 @@ class OnDevices:
 
     stack: ExitStack
     terminal: Terminal
-    request: Request
+    needs: Needs
     fitted: Settings
     devices: tuple[str, ...]
 
@@ -141,8 +141,8 @@ class OnDevices:
         """Start the processes."""
         recording = self._foreseen
         each = max(1, processors.usable() // len(self.devices))
-        decoders = self.request.decoders(each)
-        assignment = _assignment(self.request, self.fitted, recording, decoders)
+        decoders = self.needs.decoders(each)
+        assignment = _assignment(self.needs, self.fitted, recording, decoders)
 
         def hire(number: int, report: Callable[[Event], None]) -> Member:
             device = self.devices[number]
@@ -157,7 +157,7 @@ class OnDevices:
     def _foreseen(self) -> Recording:
         self.terminal.progress.update("looking at the checkpoint", 0, 0)
         recording: Recording = process.do(partial(_foresee_on, self.devices, self.fitted), {})
-        return recording
+        return replace(recording, turn=self.needs.turn)
 
 
 @dataclass(frozen=True)
@@ -166,7 +166,7 @@ class OnCluster:
 
     stack: ExitStack
     terminal: Terminal
-    request: Request
+    needs: Needs
     fitted: Settings
 
     def foresee(self) -> Recording:
@@ -176,8 +176,8 @@ class OnCluster:
     def open(self) -> tuple[Recording, Runner]:
         """Start the actors."""
         recording, cluster, share = self._foreseen, self._cluster, self._share
-        decoders = self.request.decoders(share.processors)
-        assignment = _assignment(self.request, self.fitted, recording, decoders)
+        decoders = self.needs.decoders(share.processors)
+        assignment = _assignment(self.needs, self.fitted, recording, decoders)
         checkpoint = _checkpoint(self.fitted, recording, self._settings(share).device)
         opening = Opening(checkpoint, assignment, 1 if share.gpus else share.on_one_node)
         opener = Within(_surroundings({}), opening)
@@ -190,13 +190,13 @@ class OnCluster:
     @cached_property
     def _cluster(self) -> Cluster:
         self.terminal.progress.update("connecting with the cluster", 0, 0)
-        return self.stack.enter_context(Cluster(Address.parse(self.request.staffing.address)))
+        return self.stack.enter_context(Cluster(Address.parse(self.needs.staffing.address)))
 
     @cached_property
     def _share(self) -> Share:
         device = self.fitted.device
         on_gpus = None if device == "auto" else device != "cpu"
-        return share_out(self._cluster.nodes, self.request.staffing.actors, on_gpus=on_gpus)
+        return share_out(self._cluster.nodes, self.needs.staffing.actors, on_gpus=on_gpus)
 
     @cached_property
     def _foreseen(self) -> Recording:
@@ -204,17 +204,15 @@ class OnCluster:
         self.terminal.progress.update("looking at the checkpoint", 0, 0)
         look = Within(_surroundings({}), partial(running.foresee, self._settings(share)))
         recording: Recording = self._cluster.do(look, share, self.terminal.note)
-        return recording
+        return replace(recording, turn=self.needs.turn)
 
     def _settings(self, share: Share) -> Settings:
         """The settings on a machine of the cluster, where an actor sees no GPU but its own."""
         return replace(self.fitted, device="cuda" if share.gpus else "cpu")
 
 
-def _assignment(request: Request, fitted: Settings, recording: Recording, decoders: int) -> Assignment:
-    return Assignment(
-        recording, request.sources.questions, fitted.decode_timeout_s, decoders, request.batch_size
-    )
+def _assignment(needs: Needs, fitted: Settings, recording: Recording, decoders: int) -> Assignment:
+    return Assignment(recording, needs.questions, fitted.decode_timeout_s, decoders, needs.batch_size)
 
 
 def _checkpoint(fitted: Settings, recording: Recording, device: str) -> Mapping[str, Any]:

@@ -6,12 +6,8 @@ from pathlib import Path
 
 from pllava_cli.batch.sharding import Shard
 from pllava_cli.batch.sidecar import Sidecars
-from pllava_cli.commands.staffing import Staffing
+from pllava_cli.commands.staffing import Needs
 from pllava_cli.settings import Settings
-
-MOST_DECODERS = 8
-"""Most decoders of one model that are started unasked: each is a process with several threads, and with a
-clip in 4K takes half a gigabyte."""
 
 
 @dataclass(frozen=True)
@@ -49,12 +45,5 @@ class Request:
     """What is made again that `pllava check` flags with one of these; the rest stays, whatever made it."""
     dry_run: bool
     json: bool
-    workers: int | None
-    """Decoders of each model; None: as suits the machine."""
-    batch_size: int | None
-    """None: as many as fit."""
-    staffing: Staffing
-
-    def decoders(self, processors: int) -> int:
-        """How many decoders there are where so many processors may be used."""
-        return self.workers or min(processors, MOST_DECODERS)
+    needs: Needs
+    """What it wants of its models."""

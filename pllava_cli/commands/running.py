@@ -4,7 +4,9 @@ The engine arrives here and nowhere else among the commands; it is imported only
 has been found sound, as it brings torch with it.
 """
 
+import gc
 import os
+import sys
 import warnings
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
@@ -137,7 +139,8 @@ def load(
         PllavaError: If it is not on this machine, cannot be read or does not fit, or if a text of the
             user's holds what stands for the clip.
     """
-    return load_fitted(terminal, fit(terminal, settings), window)
+    fitted = fit(terminal, settings)
+    return Run(terminal, fitted, load_captioner(terminal, fitted), records.Segment(0, *window))
 
 
 def fit(terminal: Terminal, settings: Settings) -> Settings:
@@ -186,11 +189,11 @@ def foresee(settings: Settings) -> Recording:
     return Recording(model, record_decoding(settings), system, prompt)
 
 
-def load_fitted(terminal: Terminal, fitted: Settings, window: tuple[float | None, float | None]) -> Run:
-    """Load the checkpoint with settings from `fit`; raises as `load` does."""
+def load_captioner(terminal: Terminal, fitted: Settings) -> "Captioner":
+    """Load the checkpoint with settings from `fit`, and say what is to be known of it; raises as `load`."""
     captioner = _captioner(terminal, fitted)
     _tell(terminal, captioner)
-    return Run(terminal, fitted, captioner, records.Segment(0, *window))
+    return captioner
 
 
 def _within_checkpoint(settings: Settings) -> Settings:
@@ -262,6 +265,15 @@ def _tell(terminal: Terminal, captioner: "Captioner") -> None:
     terminal.detail(f"{captioner.checkpoint.name} on {how}")
     for reason in plan.reasons:
         terminal.detail(f"  {reason}")
+
+
+def release() -> None:
+    """Give back the memory of a checkpoint that nothing refers to any more, before another is loaded."""
+    gc.collect()  # modules and their hooks refer to each other
+    if "torch" in sys.modules:
+        from pllava_cli.model.memory import give_back
+
+        give_back()
 
 
 def prepare_libraries(offline: bool, *, quietly: bool) -> None:

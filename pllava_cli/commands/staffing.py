@@ -1,11 +1,23 @@
-"""How many models a batch has, and where they run: the flags read and checked."""
+"""How many models a run has, where they run, and how much each does at once: the flags read and checked."""
 
 import re
 from dataclasses import dataclass
-from typing import Literal, get_args
+from typing import Annotated, Literal, get_args
 
+from typer import Option
+
+from pllava_cli import settings
+from pllava_cli.commands.options import RUN, OutputFlags, complete_from
 from pllava_cli.crew.address import Address, check_installed
 from pllava_cli.errors import UsageError
+from pllava_cli.records import Turn
+
+MODELS = "Several models"
+MOST_DECODERS = 8
+"""Most decoders of one model that are started unasked: each is a process with several threads, and with a
+clip in 4K takes half a gigabyte."""
+MOST_WORKERS, MOST_AT_ONCE = 64, 1024
+MOST_ACTORS = 4096
 
 Engine = Literal["local", "ray"]
 """Who runs the models: this machine, or a Ray cluster."""
@@ -22,6 +34,135 @@ class Staffing:
     """Of a Ray cluster; None: as Ray's own variable says, else one of our own."""
     actors: int | None = None
     """Models on the cluster; None: as suits it."""
+
+
+@dataclass(frozen=True)
+class StaffingFlags(OutputFlags):
+    """What commands understand that work off many clips."""
+
+    workers: Annotated[
+        str | None,
+        Option(
+            metavar="N",
+            rich_help_panel=RUN,
+            help=f"Decoder processes of each model; else one a processor, {MOST_DECODERS} at most.",
+        ),
+    ] = None
+    batch_size: Annotated[
+        str | None,
+        Option(metavar="N", rich_help_panel=RUN, help="Clips at once; auto (default): as many as fit."),
+    ] = None
+    devices: Annotated[
+        str | None,
+        Option(
+            metavar="NAME,...",
+            rich_help_panel=MODELS,
+            help="A model, in a process of its own, on each of these: cuda:0,cuda:1; all: on every GPU.",
+        ),
+    ] = None
+    engine: Annotated[
+        str | None,
+        Option(
+            metavar="NAME",
+            rich_help_panel=MODELS,
+            autocompletion=complete_from(*get_args(Engine)),
+            help="Who runs the models: local (default), or ray, the machines of a Ray cluster. They must see"
+            " clips and checkpoint under the same paths as this one.",
+        ),
+    ] = None
+    address: Annotated[
+        str | None,
+        Option(
+            metavar="HOST:PORT",
+            rich_help_panel=MODELS,
+            help="The Ray cluster; auto: the one that this machine is a node of. Else a Ray is started here,"
+            " unless RAY_ADDRESS names one.",
+        ),
+    ] = None
+    actors: Annotated[
+        str | None,
+        Option(
+            metavar="N",
+            rich_help_panel=MODELS,
+            help="Models on the Ray cluster; else one a GPU, and where there is none one a machine.",
+        ),
+    ] = None
+
+
+@dataclass(frozen=True)
+class Needs:
+    """What a run wants of its models, whichever command it is of."""
+
+    questions: tuple[str | None, ...]
+    """Those that are known before the clips are; None: a caption."""
+    turn: Turn
+    """How they are written out."""
+    staffing: Staffing
+    workers: int | None
+    """Decoders of each model; None: as suits the machine."""
+    batch_size: int | None
+    """Clips at once; None: as many as fit."""
+
+    def decoders(self, processors: int) -> int:
+        """How many decoders there are where so many processors may be used."""
+        return self.workers or min(processors, MOST_DECODERS)
+
+
+def needs(
+    flags: StaffingFlags,
+    named_device: str | None,
+    device: str,
+    questions: tuple[str | None, ...],
+    turn: Turn | None = None,
+) -> Needs:
+    """Read the flags.
+
+    Args:
+        flags: As typed.
+        named_device: The flag for one device, as typed.
+        device: What the settings say.
+        questions: Those that are known before the clips are; None: a caption.
+        turn: How they are written out; None: as the checkpoint's own template has it.
+
+    Raises:
+        UsageError: They cannot be meant.
+    """
+    return Needs(
+        questions,
+        turn or Turn(),
+        _staffing(flags, named_device, device),
+        count("--workers", flags.workers, MOST_WORKERS),
+        None if flags.batch_size in (None, "auto") else count("--batch-size", flags.batch_size, MOST_AT_ONCE),
+    )
+
+
+def _staffing(flags: StaffingFlags, named_device: str | None, device: str) -> Staffing:
+    actors = count("--actors", flags.actors, MOST_ACTORS)
+    if check_engine(flags.engine) == "ray":
+        if flags.devices is not None:
+            raise UsageError("--devices is for this machine, --engine ray for a cluster", "give --actors N")
+        return on_cluster(flags.address, actors, device)
+    idle = next((name for name in ("address", "actors") if getattr(flags, name) is not None), None)
+    if idle is not None:
+        raise UsageError(f"--{idle} is for a Ray cluster", "add --engine ray, or leave it out")
+    return on_this_machine(flags.devices, named_device)
+
+
+def count(flag: str, text: str | None, most: int) -> int | None:
+    """Read a number of things from 1 on; None: not said.
+
+    Raises:
+        UsageError: It is no number, or not from 1 to `most`.
+    """
+    if text is None:
+        return None
+    try:
+        number = settings.integer_text(text)
+    except ValueError as error:
+        raise UsageError(f"{flag}: {error}", f"give a number from 1 to {most}") from None
+    if not 1 <= number <= most:
+        raise UsageError(f"{flag} {text} is not from 1 to {most}", "choose another number")
+    return number
 
 
 def on_this_machine(devices: str | None, device: str | None) -> Staffing:

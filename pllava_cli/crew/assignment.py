@@ -47,10 +47,12 @@ class Assignment:
 
         said = self.recording.decoding
         decoding = Decoding(said.max_new_tokens, said.temperature, said.top_p, said.seed)
+        turn = self.recording.turn
+        if turn.is_inline:
+            captioner.lead_with_clip()
         for question in self.questions:
-            captioner.check_question(
-                self.recording.prompt if question is None else question, decoding=decoding
-            )
+            asked = self.recording.prompt if question is None else question
+            captioner.check_question(asked, decoding=decoding, answer_start=turn.answer_start)
         captioner.caption_prompt = self.recording.prompt
         free = None if sharing == 1 else free_bytes(captioner.model.device) // sharing
         return Pipeline(

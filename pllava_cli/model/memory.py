@@ -31,7 +31,7 @@ def is_memory(error: BaseException) -> bool:
 
 def memory_full(device: str, clips: int = 1) -> MemoryFullError:
     """The error for `clips` at once on a device; what torch keeps for later is given back first."""
-    torch.cuda.empty_cache()  # does nothing where CUDA is not in use
+    give_back()
     what = f"{clips} clips at once" if clips > 1 else "this clip"
     return MemoryFullError(
         f"the memory of {device} does not suffice for {what}",
@@ -39,6 +39,11 @@ def memory_full(device: str, clips: int = 1) -> MemoryFullError:
         if clips > 1
         else "use --quantize 4bit, --preset fast, or a smaller --pooling-shape",
     )
+
+
+def give_back() -> None:
+    """Give back to the device what torch keeps of memory that is no longer used."""
+    torch.cuda.empty_cache()  # does nothing where CUDA is not in use
 
 
 def within_memory(device: str, clips: int, work: Callable[[], T]) -> T:

@@ -97,17 +97,31 @@ class ClipReader(Opening[tuple[Frames, DecodeReport]]):
             )
 
     def _allocate(self, shape: tuple[int, ...]) -> Frames:
-        n, height, width, channels = shape
-        size = n * height * width * channels
-        try:
-            if size > _frames_limit():
-                raise MemoryError
-            return self.allocate(shape)
-        except (MemoryError, OSError):
-            raise self._error(
-                f"{n} frames of {width}x{height} take {size / 1e9:.1f} GB, more than there is",
-                "ask for fewer frames, or scale the clip down",
-            ) from None
+        return allocated(self.name, shape, self.allocate)
+
+
+def allocated(name: str, shape: tuple[int, ...], allocate: Callable[[tuple[int, ...]], Frames]) -> Frames:
+    """Make the array for a clip's frames.
+
+    Args:
+        name: The clip's, for the message.
+        shape: `[n, H, W, 3]`.
+        allocate: Makes it.
+
+    Raises:
+        ClipError: It takes more than a share of the memory that is free now.
+    """
+    n, height, width, channels = shape
+    size = n * height * width * channels
+    try:
+        if size > _frames_limit():
+            raise MemoryError
+        return allocate(shape)
+    except (MemoryError, OSError):
+        raise ClipError(
+            f"{name}: {n} frames of {width}x{height} take {size / 1e9:.1f} GB, more than there is",
+            "ask for fewer frames, or scale the clip down",
+        ) from None
 
 
 def _frames_limit() -> int:

@@ -4,6 +4,10 @@ MAX_THREADS = 8
 """Decoder threads: each holds pictures of its own, 35 MB for 4K HEVC (measured)."""
 MAX_PICTURE_PIXELS = 80_000_000
 """Largest picture that is decoded; 8K video has 33 million pixels. A 710-byte GIF can claim 256 million."""
+MAX_PICTURES = 1_000_000
+"""Most pictures of a folder of frames: 92 hours at 3 a second."""
+MAX_PICTURE_FILE_BYTES = 256 << 20
+"""Largest file of one picture: the largest picture that is decoded takes 240 MB uncompressed."""
 MAX_FRAMES_EXPECTED = 10_000_000
 """A larger count in a header (46 hours at 60 frames a second) is taken for nonsense."""
 MAX_FRAMES_BYTES = 8 << 30

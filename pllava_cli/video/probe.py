@@ -60,6 +60,22 @@ def check_file(path: str | os.PathLike[str]) -> Path:
     return clip
 
 
+def check_clip(path: str | os.PathLike[str]) -> Path:
+    """Make sure that the path names a file as `check_file` does, or a folder, which may hold frames.
+
+    Raises:
+        UsageError: There is no such file or folder.
+        ClipError: It is neither, or a file that holds no video.
+    """
+    try:
+        clip = Path(path).absolute()
+        if clip.is_dir():
+            return clip
+    except (OSError, ValueError):  # no permission, a name too long, a NUL byte: told as of any file
+        pass
+    return check_file(path)
+
+
 def is_mp4(path: Path) -> bool:
     """Tell whether the file is mp4 or QuickTime, the containers that list every coded picture."""
     with path.open("rb") as file:

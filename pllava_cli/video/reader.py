@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from pllava_cli.errors import ClipError, UsageError
 from pllava_cli.video.limits import MAX_FRAMES
-from pllava_cli.video.probe import check_file, shown_name
+from pllava_cli.video.probe import check_clip, check_file, shown_name
 from pllava_cli.video.process import (
     DAMAGED_HINT,
     DecodeWorker,
@@ -61,8 +61,9 @@ class Decoder:
         With a `transform`, what it makes of the frames in the worker is returned in their place.
         """
         selection = _checked(n, start, end)
+        clip = check_clip(path)
         frames, report = self._ask(
-            path, timeout_s, lambda worker, clip: worker.decode(clip, selection, timeout_s, transform)
+            clip, timeout_s, lambda worker: worker.decode(clip, selection, timeout_s, transform)
         )
         return frames, report.timestamps_s, report
 
@@ -80,18 +81,16 @@ class Decoder:
             ClipError: The file is no video that can be decoded, or has no usable times.
             PllavaError: PySceneDetect, the extra `shots`, is not installed.
         """
-        return self._ask(path, timeout_s, lambda worker, clip: worker.shots(clip, timeout_s))
+        clip = check_file(path)
+        return self._ask(clip, timeout_s, lambda worker: worker.shots(clip, timeout_s))
 
-    def _ask(
-        self, path: str | os.PathLike[str], timeout_s: float, ask: Callable[[DecodeWorker, Path], Answer]
-    ) -> Answer:
+    def _ask(self, clip: Path, timeout_s: float, ask: Callable[[DecodeWorker], Answer]) -> Answer:
         """Ask the worker, and turn its end or silence into errors of the clip."""
         if not timeout_s > 0:
             raise UsageError(f"a decoder cannot be given {timeout_s} s", "give a timeout above 0")
-        clip = check_file(path)
         with self._lock:
             try:
-                return ask(self._running(), clip)
+                return ask(self._running())
             except WorkerDiedError as cause:
                 self._discard()
                 raise ClipError(f"{shown_name(clip)}: the decoder crashed ({cause})", DAMAGED_HINT) from None
@@ -154,7 +153,7 @@ def sample_frames(
     """Sample `n` frames evenly from a clip, or from the segment [start, end] of it.
 
     Args:
-        path: The video file.
+        path: The video file, or a folder of frames (`pllava_cli.video.folder`).
         n: How many frames; a clip or segment with fewer repeats its own.
         start: Start of the segment in seconds from the first picture; None is the first picture.
         end: End of the segment in seconds; None, or a time past the end, is the last picture.

@@ -15,7 +15,7 @@ from pllava_cli.video.sampling import Choice, Hidden, Selection, is_constant_rat
 MIN_SHARE_OF_DURATION = 0.9
 """Where a count is only estimated from the duration, less than this share of it is worth a warning."""
 
-Method = Literal["splice", "scan", "pyav"]
+Method = Literal["splice", "scan", "pyav", "images"]
 
 
 @dataclass(frozen=True)

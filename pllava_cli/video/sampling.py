@@ -59,6 +59,20 @@ def bounded_indices(
     return _spread(first, max(first, last), n)
 
 
+def numbered_indices(
+    count: int, n: int, fps: float, start_s: float | None = None, end_s: float | None = None
+) -> list[int]:
+    """Spread `n` numbers over pictures that are numbered from 1 to `count`, or over a segment of them.
+
+    The reference's reader of frame folders: where a clip's last frame is `count - 1`, a folder's is
+    `count`, and no number lies below 1 (magic-research/PLLaVA, tasks/eval/mvbench). Arguments as those of
+    `bounded_indices`; a time t names the picture number `round(t * fps)`.
+    """
+    first = 1 if start_s is None else min(max(1, round(start_s * fps)), count)
+    last = count if end_s is None else min(round(end_s * fps), count)
+    return _spread(first, max(first, last), n)
+
+
 @dataclass(frozen=True)
 class Choice:
     """Which frames a selection comes to in one clip. Both lists are ascending and `n` long."""

@@ -24,7 +24,7 @@ from typing import Any
 from pllava_cli.errors import PllavaError
 from pllava_cli.video.ffmpeg_log import FfmpegLog
 from pllava_cli.video.handover import FrameFile
-from pllava_cli.video.limits import MAX_DECODER_BYTES
+from pllava_cli.video.limits import MAX_DECODER_BYTES, MAX_PICTURE_PIXELS
 from pllava_cli.video.sampling import Selection
 
 PROGRESS_EVERY_S = 0.25
@@ -34,8 +34,10 @@ ENVIRONMENT = {
     "OPENCV_LOG_LEVEL": "SILENT",
     # A clip that names other clips must not reach the network; `splice` joins a header to a clip by concat.
     "OPENCV_FFMPEG_CAPTURE_OPTIONS": "protocol_whitelist;file,concat",
+    # A picture of a few kilobytes can claim any size, for which memory is taken before it is read.
+    "OPENCV_IO_MAX_IMAGE_PIXELS": str(MAX_PICTURE_PIXELS),
 }
-"""Read by OpenCV at its first capture."""
+"""Read by OpenCV when it is imported, or at its first capture or picture."""
 
 
 class Worker:
@@ -85,12 +87,16 @@ class Worker:
 
     def _take_frames(self, request: dict[str, Any]) -> None:
         from pllava_cli.video.decode import ClipReader
+        from pllava_cli.video.folder import FolderReader
 
         frames = FrameFile(request["folder"])
         try:
-            selection = Selection(**request["selection"])
-            reader = ClipReader(Path(request["clip"]), selection, self._log, frames.allocate, self._progress)
-            pictures, report = reader.read()
+            selection, clip = Selection(**request["selection"]), Path(request["clip"])
+            if clip.is_dir():
+                pictures, report = FolderReader(clip, selection, frames.allocate, self._progress).read()
+            else:
+                reader = ClipReader(clip, selection, self._log, frames.allocate, self._progress)
+                pictures, report = reader.read()
             if "transform" in request:
                 made = pickle.loads(base64.b64decode(request["transform"]))(pictures)
                 pictures = frames.allocate(made.shape)

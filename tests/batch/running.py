@@ -26,7 +26,7 @@ RECORDING = Recording(MODEL, Decoding(8, 0.0, 1.0, None), system="", prompt="Des
 
 @dataclass
 class Engine:
-    """Says the question and the clip's name, for as many clips as fit."""
+    """Says the question and the clip's name, or one thing to all, for as many clips as fit."""
 
     fit: int = 1000
     """Clips that fit while they are encoded."""
@@ -38,6 +38,10 @@ class Engine:
     """Called with each batch."""
     batches: list[list[str]] = field(default_factory=list)
     asked: list[tuple[str | None, str]] = field(default_factory=list)
+    starts: set[str] = field(default_factory=set)
+    """What answers were made to begin with."""
+    says: str | None = None
+    """None: the question and the clip's name."""
 
     def encode_many(self, decoded: Sequence[DecodedClip], *, max_new_tokens: int) -> Any:
         self.encoding()
@@ -48,7 +52,10 @@ class Engine:
         clips = [SeenClip(each.path, each.report, 4, {"decode": 0.1, "encode": 0.2}) for each in decoded]
         return SimpleNamespace(clips=clips, said=0)
 
-    def answer_many(self, encoded: Any, question: str | None = None, *, decoding: Any = None) -> list[Answer]:
+    def answer_many(
+        self, encoded: Any, question: str | None = None, *, decoding: Any = None, answer_start: str = ""
+    ) -> list[Answer]:
+        self.starts.add(answer_start)
         if encoded.said and len(encoded.clips) > self.fit_answers:
             raise MemoryFullError("no room for the answers", "use fewer")
         if question in self.refuses:
@@ -57,7 +64,8 @@ class Engine:
         self.asked += [(question, each.path.name) for each in encoded.clips]
         elapsed_s = {"first_token": 0.1, "generate": 0.2}
         return [
-            Answer(f"{question} {each.path.name}", question, "eos", 3, elapsed_s) for each in encoded.clips
+            Answer(self.says or f"{question} {each.path.name}", question, "eos", 3, elapsed_s)
+            for each in encoded.clips
         ]
 
 

@@ -1,27 +1,17 @@
 """Fixtures for running commands with the fake engine."""
 
-import json
 import sys
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from pllava_cli import app
 from tests.commands import fake
-
-
-@dataclass
-class Result:
-    status: int
-    out: str
-    err: str
-
-    @property
-    def records(self) -> list[dict[str, Any]]:
-        return [json.loads(line) for line in self.out.splitlines()]
+from tests.commands.results import Result as Result
+from tests.commands.standin import evaluate as evaluate
+from tests.commands.standin import short_clips as short_clips
+from tests.commands.standin import stage as stage
 
 
 @pytest.fixture

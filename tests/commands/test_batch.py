@@ -217,7 +217,7 @@ def test_what_would_come_out_the_same_is_not_made_again(
     assert run("clips", "-o", "out.jsonl").status == 0
     spoil(Path("out.jsonl"), "clip1")
     before = Path("out.jsonl").read_bytes()
-    monkeypatch.setattr(running, "load_fitted", None)  # it is not even loaded
+    monkeypatch.setattr(running, "load_captioner", None)  # it is not even loaded
     result = run("clips", "-o", "out.jsonl", "--redo-flagged=empty")
     assert result.status == 0 and "1 clip flagged, but made with these very settings" in result.err
     assert "change --max-new-tokens" in result.err and "nothing is left to do" in result.err
@@ -400,7 +400,7 @@ def test_what_cannot_be_meant_is_refused_before_the_checkpoint_is_loaded(
     def load(*_: object) -> None:
         raise AssertionError("the checkpoint is loaded")
 
-    monkeypatch.setattr(running, "load_fitted", load)
+    monkeypatch.setattr(running, "load_captioner", load)
     Path("twins").mkdir()
     for suffix in ("mkv", "mp4"):
         os.link(clips / "clip0.mp4", f"twins/clip0.{suffix}")

@@ -1,0 +1,172 @@
+"""`pllava eval judge`: have a language model score the answers that a run has collected."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from typer import Option
+
+from pllava_cli import inputs, settings
+from pllava_cli.commands.evalflags import absolute
+from pllava_cli.commands.options import RUN, OutputFlags, takes
+from pllava_cli.errors import ExitStatus, UsageError
+from pllava_cli.terminal import Terminal
+
+if TYPE_CHECKING:
+    from pllava_cli.evaluation.judge import Judge
+
+EXAMPLES = """
+# a model on this machine, behind vLLM, llama-server, ollama or anything that speaks OpenAI's protocol
+pllava eval judge vcg-7b --endpoint http://localhost:8000/v1 --judge llama-3.1-8b
+# a served one; its key is in PLLAVA_JUDGE_KEY
+pllava eval judge vcg-7b --endpoint https://example.org/v1 --judge some-model --at-once 16
+"""
+
+JUDGE = "Judge"
+MOST_SHOWN = 3
+"""Reasons of a judge that does not reply which are told one by one."""
+_NUMBERS: tuple[tuple[str, str, Callable[[str], float]], ...] = (
+    ("at_once", "at_once", settings.integer_text),
+    ("retries", "retries", settings.integer_text),
+    ("max_tokens", "max_tokens", settings.integer_text),
+    ("timeout_s", "timeout", settings.number_text),
+)
+"""Of the judge: their names, their flags, and how these are read; the judge itself knows the ranges."""
+
+
+@dataclass(frozen=True)
+class JudgeFlags(OutputFlags):
+    """What `judge` understands."""
+
+    endpoint: Annotated[
+        str | None,
+        Option(
+            metavar="URL",
+            rich_help_panel=JUDGE,
+            help="Where it is: an OpenAI-compatible server. Its key comes from PLLAVA_JUDGE_KEY.",
+        ),
+    ] = None
+    judge: Annotated[
+        str | None, Option(metavar="NAME", rich_help_panel=JUDGE, help="The model's name there.")
+    ] = None
+    instructions: Annotated[
+        str | None,
+        Option(
+            metavar="DIR",
+            rich_help_panel=JUDGE,
+            help="A folder of texts by which it is asked, in place of our own of the same names.",
+        ),
+    ] = None
+    max_tokens: Annotated[
+        str | None,
+        Option(
+            metavar="N",
+            rich_help_panel=JUDGE,
+            help="Longest reply; one that reasons before it replies needs some hundreds.",
+        ),
+    ] = None
+    at_once: Annotated[
+        str | None, Option(metavar="N", rich_help_panel=RUN, help="Answers judged at the same time.")
+    ] = None
+    timeout: Annotated[
+        str | None, Option(metavar="SECONDS", rich_help_panel=RUN, help="Give one up after this.")
+    ] = None
+    retries: Annotated[
+        str | None,
+        Option(metavar="N", rich_help_panel=RUN, help="Ask so often again where line or server fail."),
+    ] = None
+    offline: Annotated[
+        bool | None,
+        Option("--offline/--no-offline", rich_help_panel=RUN, help="Ask nobody but a judge on this machine."),
+    ] = None
+
+
+@takes(JudgeFlags)
+def judge(
+    terminal: Terminal,
+    flags: JudgeFlags,
+    folder: Annotated[
+        str, typer.Argument(metavar="FOLDER", help="Of a run of `pllava eval vcgbench` or `videoqa`.")
+    ],
+) -> int:
+    """Have a language model score a run's answers.
+
+    Questions, right answers and the checkpoint's answers go to URL, and nowhere else. Verdicts are kept in
+    the folder as they come: the same command goes on, and what is judged is not asked again. Scores depend
+    on the judge: compare only those of the same one.
+    """
+    path = inputs.named(folder, "the folder of a run", "name one that `pllava eval` has written")
+    chosen = _judge(flags)
+    from pllava_cli.commands.evalsummary import status
+    from pllava_cli.commands.scoring import finish, show
+    from pllava_cli.evaluation import answering, judging
+    from pllava_cli.evaluation.judge import MAX_TOKENS
+    from pllava_cli.evaluation.judged import JudgedBy
+    from pllava_cli.evaluation.rundir import RunFolder
+    from pllava_cli.evaluation.verdicts import Store
+    from pllava_cli.evaluation.wording import load_instructions
+
+    run = RunFolder(path)
+    held = run.notes()
+    asked, recording = held.asked, held.recording
+    if recording is None:
+        raise UsageError(
+            f"{path} holds no answers", "run its `pllava eval` first; of a sweep, name one of its folders"
+        )
+    if not asked.is_judged:
+        raise UsageError(
+            f"{path} holds answers to {asked.benchmark}, which needs no judge", "see its report.html"
+        )
+    texts = None
+    if flags.instructions is not None:
+        texts = absolute(flags.instructions, "the folder of texts", "name one, or give none")
+    instructions = load_instructions(texts)
+    benchmark, notes = asked.read()
+    said = answering.collect(benchmark, run.answers, recording)
+    with Store.open(run.verdicts) as store:
+        if store.cut_bytes:
+            terminal.warn(f"the last line of {run.verdicts} was torn by a kill, and is cut away")
+        outcome = judging.judge_answers(
+            benchmark,
+            said,
+            chosen,
+            store,
+            instructions=instructions,
+            on_progress=lambda done, total: terminal.progress.update("judging", done, total),
+        )
+    terminal.pause()
+    most = MAX_TOKENS if flags.max_tokens is None else settings.integer_text(flags.max_tokens)
+    run.note_judge(JudgedBy(chosen.model, most, texts))
+    terminal.note(f"{outcome.asked} judged, {outcome.known} judged before, {len(outcome.unanswered)} not")
+    for reason in list(dict.fromkeys(outcome.unanswered.values()))[:MOST_SHOWN]:
+        terminal.warn(f"the judge at {chosen.endpoint.host} {reason}")
+    result = finish(terminal, run, asked, benchmark, said, recording, notes, outcome.judgements)
+    show(terminal, run, result, as_json=flags.json)
+    found = status(said, benchmark)
+    return ExitStatus.SOME_FAILED if outcome.unanswered and not found else found
+
+
+def _judge(flags: JudgeFlags) -> "Judge":
+    """Make the judge that the flags name.
+
+    Raises:
+        UsageError: They name none, or cannot be meant.
+    """
+    if not flags.endpoint:
+        raise UsageError("no judge is named", "say with --endpoint where it is: http://localhost:8000/v1")
+    if not flags.judge:
+        raise UsageError("the judge's model is not named", "name it with --judge")
+    from pllava_cli.evaluation.judge import Judge, key_for
+
+    given: dict[str, Any] = {}
+    for name, flag, read in _NUMBERS:
+        text = getattr(flags, flag)
+        try:
+            given |= {} if text is None else {name: read(text)}
+        except ValueError as error:
+            raise UsageError(
+                f"--{flag.replace('_', '-')}: {error}", "the command's --help says what it takes"
+            ) from None
+    offline = settings.resolve({"offline": flags.offline}).offline
+    return Judge(flags.endpoint, flags.judge, api_key=key_for(flags.endpoint), offline=offline, **given)

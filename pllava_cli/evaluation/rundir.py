@@ -1,0 +1,165 @@
+"""The folder of an evaluation: what it is of, and the files in it.
+
+What says that a folder is one of ours, asked.json, is there before anything else, so that a run that was
+ended at any moment is known again, and nothing else is ever written over.
+"""
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pllava_cli import records
+from pllava_cli.batch.disk import replacing
+from pllava_cli.errors import UsageError
+from pllava_cli.evaluation.asked import Asked
+from pllava_cli.evaluation.reading import load_json
+from pllava_cli.recording import Recording
+
+if TYPE_CHECKING:
+    from pllava_cli.evaluation.judged import JudgedBy
+
+SCHEMA = "pllava.eval-run/1"
+"""Fields are only ever added within a schema."""
+NAME = "asked.json"
+ELSEWHERE = "name another folder with -o"
+
+
+class RunFolder:
+    """A folder that is there, or is to be made.
+
+    Args:
+        path: It need not exist yet.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.answers = path / "answers.jsonl"
+        """Records of `pllava batch`: what was said."""
+        self.verdicts = path / "verdicts.jsonl"
+        """What a judge holds of it."""
+        self._file = path / NAME
+
+    def check(self, asked: Asked) -> None:
+        """Refuse a folder that holds something else than this evaluation, or one of the same benchmark.
+
+        Raises:
+            UsageError: It does, or it is no folder or cannot be looked into.
+        """
+        try:
+            if not self.path.exists():
+                return
+            if not self.path.is_dir():
+                raise UsageError(f"{self.path} is not a directory", ELSEWHERE)
+            if not self._file.exists():
+                # A hidden file may be what a kill has left of asked.json, or a system's own.
+                if any(not each.name.startswith(".") for each in self.path.iterdir()):
+                    raise UsageError(f"{self.path} is not empty and holds no evaluation", ELSEWHERE)
+                return
+        except OSError as error:
+            raise UsageError(f"cannot read {self.path}: {error.strerror or error}", ELSEWHERE) from None
+        held = self.notes().asked
+        if not held.is_of(asked):
+            raise UsageError(
+                f"{self.path} holds an evaluation of {held.benchmark} over {held.data}", ELSEWHERE
+            )
+
+    def begin(self, asked: Asked) -> None:
+        """Take the folder for an evaluation, new or gone on with; what it says of itself then stays.
+
+        Raises:
+            UsageError: As `check`, or it cannot be written.
+        """
+        self.check(asked)
+        try:
+            self.path.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise UsageError(f"cannot write to {self.path}: {error.strerror or error}", ELSEWHERE) from None
+        if not self._file.exists():
+            self._write(Notes(asked))
+
+    def note(self, asked: Asked, recording: Recording) -> None:
+        """Write down what is asked, and with which settings the answers are made, from now on.
+
+        Raises:
+            UsageError: It cannot be written.
+        """
+        self._write(replace(self.notes(), asked=asked, recording=recording))
+
+    def note_judge(self, judged_by: "JudgedBy") -> None:
+        """Write down who judges the answers from now on; raises as `note`."""
+        self._write(replace(self.notes(), judged_by=judged_by))
+
+    def notes(self) -> "Notes":
+        """Return what was written down.
+
+        Raises:
+            UsageError: The folder holds no evaluation.
+        """
+        if not self._file.is_file():
+            raise UsageError(
+                f"{self.path} holds no evaluation", "name the folder that `pllava eval` has written"
+            )
+        found = load_json(self._file)
+        if not isinstance(found, dict) or found.get("schema") != SCHEMA:
+            raise UsageError(f"{self._file} was not written by this version of `pllava eval`", ELSEWHERE)
+        try:
+            return _notes(found)
+        except (KeyError, TypeError, ValueError, AttributeError):
+            raise UsageError(f"{self._file} lacks fields, or has something else in them", ELSEWHERE) from None
+
+    def _write(self, notes: "Notes") -> None:
+        by = notes.judged_by
+        plain = {
+            "schema": SCHEMA,
+            "asked": notes.asked.as_dict(),
+            "recording": None if notes.recording is None else asdict(notes.recording),
+            "judged_by": None if by is None else {name: _text(value) for name, value in vars(by).items()},
+        }
+        with replacing(self._file) as stream:
+            stream.write(json.dumps(plain, indent=1).encode() + b"\n")
+
+
+@dataclass(frozen=True)
+class Notes:
+    """What an evaluation's folder says of itself."""
+
+    asked: Asked
+    recording: Recording | None = None
+    """With which settings the answers are made; None: there are none."""
+    judged_by: "JudgedBy | None" = None
+    """Who judged them last; None: nobody."""
+
+
+def _text(value: Any) -> Any:
+    return str(value) if isinstance(value, Path) else value
+
+
+def _notes(plain: Mapping[str, Any]) -> Notes:
+    recording, by = plain["recording"], plain["judged_by"]
+    return Notes(
+        Asked.of(plain["asked"]),
+        None if recording is None else _recording(recording),
+        None if by is None else _judged_by(by),
+    )
+
+
+def _judged_by(plain: Mapping[str, Any]) -> "JudgedBy":
+    from pllava_cli.evaluation.judged import JudgedBy
+
+    model, most, folder = plain["model"], plain["max_tokens"], plain["instructions"]
+    if not isinstance(model, str) or not isinstance(most, int):
+        raise ValueError
+    return JudgedBy(model, most, None if folder is None else Path(folder))
+
+
+def _recording(plain: Mapping[str, Any]) -> Recording:
+    slots, rows, columns = plain["model"]["pooling_shape"]
+    return Recording(
+        records.Model(**plain["model"] | {"pooling_shape": (slots, rows, columns)}),
+        records.Decoding(**plain["decoding"]),
+        plain["system"],
+        plain["prompt"],
+        records.Turn(**plain["turn"]),
+    )

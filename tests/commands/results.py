@@ -1,0 +1,16 @@
+"""What a command line came to."""
+
+import json
+from dataclasses import dataclass
+from typing import Any
+
+
+@dataclass
+class Result:
+    status: int
+    out: str
+    err: str
+
+    @property
+    def records(self) -> list[dict[str, Any]]:
+        return [json.loads(line) for line in self.out.splitlines()]

@@ -1,0 +1,146 @@
+"""`pllava eval judge` against a server of our own, on answers that the stand-in gave."""
+
+import json
+import shutil
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from threading import Thread
+from typing import Any
+
+import pytest
+
+from tests.commands.standin import CLIPS, Run, Stage, result, rows
+
+
+@dataclass
+class Server:
+    """A judge: what it says, and what it was asked."""
+
+    url: str
+    status: int = 200
+    says: str = "{'pred': 'yes', 'score': 4}"
+    asked: list[dict[str, Any]] = field(default_factory=list)
+
+
+@pytest.fixture
+def server() -> Iterator[Server]:
+    class Handler(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            found.asked.append(json.loads(self.rfile.read(int(self.headers["Content-Length"]))))
+            body = json.dumps({"model": "m", "choices": [{"message": {"content": found.says}}]}).encode()
+            self.send_response(found.status)
+            self.send_header("Content-Type", "application/json")
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, *_: object) -> None:
+            """Say nothing."""
+
+    listening = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    found = Server(f"http://127.0.0.1:{listening.server_port}/v1")
+    thread = Thread(target=listening.serve_forever, daemon=True)
+    thread.start()
+    yield found
+    listening.shutdown()
+    thread.join()
+    listening.server_close()
+
+
+@pytest.fixture
+def questions(short_clips: Path, tmp_path: Path, checkpoint: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The benchmark's folder: two clips, of each a question a file."""
+    clips, files = (
+        tmp_path / "vcg" / "Videos" / "Benchmarking",
+        tmp_path / "vcg" / "Zero_Shot_QA" / "Benchmarking_QA",
+    )
+    shutil.copytree(short_clips, clips)
+    files.mkdir(parents=True)
+    for name in ("generic", "temporal", "consistency"):
+        keys = ("Q1", "Q2") if name == "consistency" else ("Q",)
+        entries = [
+            {"video_name": f"clip{clip}", "A": "Blue."}
+            | {key: f"{name} {key} of clip {clip}?" for key in keys}
+            for clip in range(CLIPS)
+        ]
+        (files / f"{name}_qa.json").write_text(json.dumps(entries))
+    monkeypatch.chdir(tmp_path)
+    return tmp_path / "vcg"
+
+
+@pytest.fixture
+def run(evaluate: Run, questions: Path) -> Run:
+    return evaluate
+
+
+ANSWER = ("vcgbench", "--data", "vcg", "-o", "out")
+
+
+def judged(server: Server, *more: str) -> tuple[str, ...]:
+    return ("judge", "out", "--endpoint", server.url, "--judge", "m", *more)
+
+
+def test_answers_are_judged_once_and_the_report_is_made_anew(
+    run: Run,
+    stage: Stage,
+    server: Server,
+) -> None:
+    collected = run(*ANSWER)
+    assert collected.status == 0, collected.err
+    assert "pllava eval judge out" in collected.err and rows(collected.out)["GROUP"][-1] == "UNJUDGED"
+    done = run(*judged(server))
+    assert done.status == 0, done.err
+    assert "mean over judged answers     4.00" in done.out and len(server.asked) == 5 * CLIPS
+    assert "judge: m at 127.0.0.1" in result()["scoring"] and result()["settings"]["checkpoint"] == "stand-in"
+    server.says = "{'score': 1}"
+    again = run(*judged(server))
+    assert again.out == done.out and len(server.asked) == 5 * CLIPS and "10 judged before" in again.err
+    assert len(stage.opened) == 1
+
+
+def test_a_run_that_is_scored_anew_keeps_its_verdicts(run: Run, stage: Stage, server: Server) -> None:
+    assert run(*ANSWER).status == 0
+    first = run(*judged(server, "--max-tokens", "100"))
+    assert first.status == 0 and server.asked[0]["max_tokens"] == 100
+    assert run(*ANSWER).out == first.out and "judge: m" in result()["scoring"]
+    stage.engine.says = "Something else."
+    redone = run(*ANSWER, "--redo", "--max-new-tokens", "9")
+    assert redone.status == 0 and rows(redone.out)["GROUP"][-1] == "UNJUDGED", "those were of other answers"
+    assert len(server.asked) == 5 * CLIPS
+
+
+def test_a_pair_is_drawn_whole(run: Run, stage: Stage) -> None:
+    assert run(*ANSWER, "--sample", "1").status == 0
+    ids = {each["id"] for each in result()["verdicts"]}
+    assert len(stage.engine.asked) == 4 and len(ids) == 3
+
+
+def test_a_judge_that_does_not_reply_leaves_the_run_as_it_was(run: Run, server: Server) -> None:
+    assert run(*ANSWER).status == 0
+    before = Path("out/result.json").read_bytes()
+    server.status = 401
+    refused = run(*judged(server))
+    assert refused.status == 2 and "asks for a key" in refused.err
+    assert Path("out/result.json").read_bytes() == before
+
+
+def test_only_what_the_run_has_answered_is_judged(run: Run, server: Server) -> None:
+    Path("vcg/Videos/Benchmarking/clip0.mp4").write_bytes(b"")
+    assert run(*ANSWER).status == 3
+    done = run(*judged(server))
+    assert done.status == 3 and len(server.asked) == 5
+
+
+def test_numbers_are_checked_before_anything_is_sent(run: Run, server: Server) -> None:
+    assert run(*ANSWER).status == 0
+    for flag, value in (
+        ("--retries", "many"),
+        ("--at-once", "0"),
+        ("--timeout", "-1"),
+        ("--max-tokens", "0"),
+    ):
+        refused = run(*judged(server, flag, value))
+        assert refused.status == 2 and len(refused.err.splitlines()) == 2
+    assert server.asked == []

@@ -1,0 +1,63 @@
+"""Whole runs with the checkpoint that comes with the tool, on benchmarks of a world that it knows."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pllava_cli import app
+
+TASKS = "action_sequence,moving_direction,episodic_reasoning"
+"""Of parts of videos, of whole ones, and of folders of frames."""
+
+Run = Callable[..., tuple[int, str, str]]
+
+
+@pytest.fixture
+def run(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, one_thread: None
+) -> Run:
+    monkeypatch.chdir(tmp_path)
+
+    def run(*words: object) -> tuple[int, str, str]:
+        status = app.main(["eval", *map(str, words), "--model", "tiny"])
+        return status, *capsys.readouterr()
+
+    return run
+
+
+def result(folder: str) -> dict[str, Any]:
+    read: dict[str, Any] = json.loads(Path(folder, "result.json").read_text())
+    return read
+
+
+def test_mvbench_is_answered_and_goes_on_after_a_kill(run: Run, miniature_mvbench: Path) -> None:
+    words = ("mvbench", "--data", miniature_mvbench, "-o", "out", "--tasks", TASKS, "--scoring", "reference")
+    status, out, err = run(*words)
+    assert status == 0, err
+    verdicts = result("out")["verdicts"]
+    assert len(verdicts) == 6 and {each["kind"] for each in verdicts} <= {"right", "wrong"}
+    assert sum(each["kind"] == "right" for each in verdicts) >= 3, "guessing comes to one or two"
+    frames = [each for each in verdicts if each["group"] == "episodic_reasoning"]
+    assert all(Path(each["clip"]).is_dir() and len(each["timestamps_s"]) == 8 for each in frames)
+    before, answers = Path("out/result.json").read_bytes(), Path("out/answers.jsonl")
+    lines = answers.read_bytes().splitlines(keepends=True)
+    answers.write_bytes(b"".join(lines[:2]) + lines[2][:50])
+    again = run(*words)
+    assert again[:2] == (0, out) and "torn by a kill" in again[2]
+    assert Path("out/result.json").read_bytes() == before
+
+
+def test_the_clip_may_lead_the_question(run: Run, miniature_mvbench: Path, tmp_path: Path) -> None:
+    """Open questions are put so, and answered otherwise than with the clip as a turn of its own."""
+    from tests.evaluation import miniature
+
+    status, out, err = run(
+        "videoqa", "msvd", "--data", miniature.videoqa(tmp_path / "data", clips=1), "-o", "qa"
+    )
+    assert status == 0, err
+    records = [json.loads(line) for line in Path("qa/answers.jsonl").read_text().splitlines()]
+    assert records and all(each["turn"]["is_inline"] and each["system"] == "" for each in records)
+    assert "word match" in out and "pllava eval judge qa" in err
