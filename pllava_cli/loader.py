@@ -77,6 +77,7 @@ def load_model(
     alpha: float | None = None,
     dtype: str = "auto",
     quantize: str = "auto",
+    encode: str = "auto",
     device: str = "auto",
     base: str | Path | None = None,
     num_frames: int | None = None,
@@ -90,6 +91,8 @@ def load_model(
             folder's adapter_config.json, else the registry's.
         dtype: "auto", "fp32", "bf16" or "fp16".
         quantize: "auto", "none", "4bit" or "8bit".
+        encode: How a CPU puts clips into the model: "int8", about twice as fast and nearly exact; "exact";
+            or "auto": "int8" where weights are quantised and the CPU has units for it.
         device: "auto", "cpu", "cuda" or "cuda:N".
         base: For a folder that holds only an adapter: the checkpoint it was trained from; `None` takes
             the one that its adapter_config.json names.
@@ -107,6 +110,7 @@ def load_model(
         alpha=alpha,
         dtype=dtype,
         quantize=quantize,
+        encode=encode,
         device=device,
         base=base,
         num_frames=num_frames,

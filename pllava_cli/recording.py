@@ -67,6 +67,7 @@ def model_of(opened: Opened) -> records.Model:
         num_frames=opened.num_frames,
         pooling_shape=opened.pooling_shape,
         keep_tokens=opened.keep_tokens,
+        encode=opened.plan.encode,
     )
 
 

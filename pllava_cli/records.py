@@ -91,6 +91,8 @@ class Model:
     pooling_shape: tuple[int, int, int]
     keep_tokens: float = 1.0
     """The share of the pooled visual tokens that was left."""
+    encode: str = "exact"
+    """How the clip was put into the model: `exact` or `int8`."""
 
 
 @dataclass(frozen=True)
@@ -167,6 +169,8 @@ class Record:
         model = dict(vars(self.model))
         if self.model.keep_tokens == 1:  # the same text as before there was a choice
             del model["keep_tokens"]
+        if self.model.encode == "exact":
+            del model["encode"]
         parts = {
             "task": self.task,
             "question": self.question,

@@ -18,6 +18,7 @@ from pllava_cli.errors import UsageError
 from pllava_cli.weightsfile import LIMITS
 
 DTYPES = ("auto", "fp16", "bf16", "fp32")
+ENCODINGS = ("auto", "exact", "int8")
 QUANTIZATIONS = ("auto", "none", "4bit", "8bit")
 
 
@@ -36,6 +37,7 @@ class Settings:
     device: str
     dtype: str
     quantize: str
+    encode: str
     system: str | None
     prompt: str | None
     max_new_tokens: int
@@ -138,6 +140,7 @@ OPTIONS: dict[str, Option] = {
     "device": Option(_device),
     "dtype": Option(cf.choice(*DTYPES)),
     "quantize": Option(cf.choice(*QUANTIZATIONS)),
+    "encode": Option(cf.choice(*ENCODINGS)),
     "decode_timeout": Option(LIMITS["decode_timeout_s"], number_text),
     "offline": Option(cf.boolean, _flag_text),
 }
@@ -215,6 +218,7 @@ def resolve(flags: Mapping[str, Any]) -> Settings:
         device=pick("device", "auto", "default"),
         dtype=pick("dtype", "auto", "default"),
         quantize=pick("quantize", "auto", "default"),
+        encode=pick("encode", "auto", "default"),
         system=found.pick_text("system"),
         prompt=found.pick_text("prompt"),
         max_new_tokens=pick("max_new_tokens", base.max_new_tokens),

@@ -183,6 +183,7 @@ def foresee(settings: Settings) -> Recording:
         num_frames=prepared.model.config.num_frames,
         pooling_shape=(slots, rows, columns),
         keep_tokens=settings.keep_tokens,
+        encode=prepared.plan.encode,
     )
     system = SYSTEM if settings.system is None else settings.system
     prompt = CAPTION if settings.prompt is None else settings.prompt
@@ -243,6 +244,7 @@ def _checkpoint_options(settings: Settings) -> dict[str, Any]:
         "alpha": settings.alpha,
         "dtype": settings.dtype,
         "quantize": settings.quantize,
+        "encode": settings.encode,
         "device": settings.device,
         "base": settings.base,
         "num_frames": settings.num_frames,

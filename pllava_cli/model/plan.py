@@ -35,6 +35,11 @@ class RuntimePlan:
         return self.layers[int(layer[1])] if layer and self.layers else self.device
 
     @property
+    def encode(self) -> str:
+        """How clips are put into the model: "int8", or "exact" up to the rounding of the precision."""
+        return INT8 if self.many_rows == INT8 else "exact"
+
+    @property
     def torch_dtype(self) -> "torch.dtype":
         """The precision as torch names it."""
         from pllava_cli.model.precision import TORCH_DTYPES

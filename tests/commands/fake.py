@@ -84,6 +84,7 @@ def make_captioner(script: Script) -> type:
             alpha: float | None = None,
             dtype: str = "auto",
             quantize: str = "auto",
+            encode: str = "auto",
             device: str = "auto",
             base: str | Path | None = None,
             num_frames: int | None = None,
@@ -100,7 +101,9 @@ def make_captioner(script: Script) -> type:
             if script.load_error is not None:
                 raise script.load_error
             self.checkpoint = registry.find(model if model is not None else registry.defaults().model)
-            self.plan = SimpleNamespace(device="cpu", dtype="fp32", quantize="none", reasons=("it fits",))
+            self.plan = SimpleNamespace(
+                device="cpu", dtype="fp32", quantize="none", encode="exact", reasons=("it fits",)
+            )
             self.alpha = 4.0 if alpha is None else alpha
             self.num_frames = num_frames or 16
             self.pooling_shape = pooling_shape or (16, 12, 12)

@@ -122,7 +122,7 @@ def test_missing_checkpoint_is_found_before_the_engine(run: Run, script: fake.Sc
 
 def test_settings_reach_the_engine(run: Run, script: fake.Script, checkpoint: Path) -> None:
     words = "--alpha 8 --frames 8 --pooling-shape 8,6,6 --keep-tokens 0.25 --device cpu --dtype bf16"
-    words += " --quantize 4bit --offline"
+    words += " --quantize 4bit --encode exact --offline"
     more = (
         "--max-new-tokens 9 --temperature 0.5 --top-p 0.9 --seed 7 --decode-timeout 5 --start 1:00 --end 90"
     )
@@ -135,6 +135,7 @@ def test_settings_reach_the_engine(run: Run, script: fake.Script, checkpoint: Pa
         "alpha": 8.0,
         "dtype": "bf16",
         "quantize": "4bit",
+        "encode": "exact",
         "device": "cpu",
         "base": None,
         "num_frames": 8,
@@ -152,7 +153,7 @@ def test_nothing_said_leaves_all_to_checkpoint_and_engine(run: Run, script: fake
     run("caption", "a.mp4")
     loaded = script.loaded[0]
     assert {loaded[key] for key in ("alpha", "base", "num_frames", "pooling_shape", "system")} == {None}
-    assert {loaded[key] for key in ("dtype", "quantize", "device")} == {"auto"}
+    assert {loaded[key] for key in ("dtype", "quantize", "encode", "device")} == {"auto"}
     assert loaded["keep_tokens"] == 1
     assert script.asked == [(None, fake.Decoding())]
 
