@@ -46,6 +46,8 @@ class Settings:
     seed: int | None
     decode_timeout_s: float
     offline: bool
+    pull: bool
+    """Whether a checkpoint that is not on this machine is fetched without a question."""
     origins: Mapping[str, str]
     """Where each value came from, by option name."""
     from_preset: frozenset[str]
@@ -143,6 +145,7 @@ OPTIONS: dict[str, Option] = {
     "encode": Option(cf.choice(*ENCODINGS)),
     "decode_timeout": Option(LIMITS["decode_timeout_s"], number_text),
     "offline": Option(cf.boolean, _flag_text),
+    "pull": Option(cf.boolean, _flag_text),
 }
 """Every setting by the name it has in pllava.toml; the flag and the variable follow from it."""
 
@@ -227,6 +230,7 @@ def resolve(flags: Mapping[str, Any]) -> Settings:
         seed=pick("seed", None, "default"),
         decode_timeout_s=pick("decode_timeout", base.decode_timeout_s),
         offline=pick("offline", False, "default"),
+        pull=pick("pull", False, "default"),
         origins=found.origins,
         from_preset=frozenset(found.from_preset),
     )

@@ -166,6 +166,15 @@ class Terminal:
         self.pause()
         write_stderr(one_line(question))
 
+    def can_ask(self) -> bool:
+        """Whether somebody is there to be asked."""
+        return sys.stdin is not None and is_terminal(sys.stdin) and is_terminal(sys.stderr)
+
+    def agreed(self, question: str) -> bool:
+        """Ask somebody; what is no clear yes is a no."""
+        self.ask(question + " [y/N] ")
+        return sys.stdin.readline().strip().lower() in ("y", "yes")
+
     def pause(self) -> None:
         """Take the progress display off the screen until it is next updated."""
         if self._progress is not None:

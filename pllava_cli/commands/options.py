@@ -231,6 +231,14 @@ class DeviceFlags(OutputFlags):
         bool | None,
         Option("--offline/--no-offline", rich_help_panel=RUN, help="Make no request to any network."),
     ] = None
+    pull: Annotated[
+        bool | None,
+        Option(
+            "--pull/--no-pull",
+            rich_help_panel=CHECKPOINT,
+            help="Fetch the checkpoint if it is not on this machine; else you are asked, on a terminal.",
+        ),
+    ] = None
 
 
 @dataclass(frozen=True)

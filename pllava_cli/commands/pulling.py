@@ -71,6 +71,20 @@ def pull_model(
         terminal.note(f"{checkpoint.name} is on this machine: there is nothing to pull")
         _tell(terminal, flags, {"name": checkpoint.name, "folder": str(folder), "repositories": []})
         return ExitStatus.OK
+    plans = fetch(terminal, checkpoint, flags)
+    report = {"name": checkpoint.name, "folder": str(plans[0].folder), "repositories": _as_json(plans)}
+    _tell(terminal, flags, report | {"dry_run": flags.dry_run})
+    return ExitStatus.OK
+
+
+def fetch(
+    terminal: Terminal, checkpoint: registry.Checkpoint, flags: PullFlags = PullFlags()
+) -> list["Plan"]:
+    """Fetch a checkpoint of the hub's, saying what and how much it is; returns what was to be fetched.
+
+    Raises:
+        PllavaError: The hub does not answer or does not have it, or the disk is too small.
+    """
     _prepare(quietly=terminal.verbose < 2)
     from pllava_cli.hub import pulling
 
@@ -80,12 +94,10 @@ def pull_model(
     if checkpoint.license and plans[0].missing:
         terminal.note(f"licence: {checkpoint.license}")
     pulling.check_space(plans)
-    report = {"name": checkpoint.name, "folder": str(plans[0].folder), "repositories": _as_json(plans)}
     if not flags.dry_run:
         _fetch(terminal, plans)
         terminal.note(f"{checkpoint.name} is on this machine")
-    _tell(terminal, flags, report | {"dry_run": flags.dry_run})
-    return ExitStatus.OK
+    return plans
 
 
 def _prepare(*, quietly: bool) -> None:

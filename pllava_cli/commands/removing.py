@@ -1,7 +1,6 @@
 """`pllava models rm`: the disk space of a checkpoint back, and that of its packed saves."""
 
 import json
-import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated
@@ -12,7 +11,7 @@ from typer import Option
 from pllava_cli import hubcache, registry
 from pllava_cli.commands.options import OutputFlags, complete_models, takes
 from pllava_cli.errors import CheckpointError, ExitStatus, UsageError
-from pllava_cli.terminal import Terminal, is_terminal
+from pllava_cli.terminal import Terminal
 
 if TYPE_CHECKING:
     from pllava_cli.hub.removing import Removal
@@ -154,7 +153,6 @@ def _agreed(terminal: Terminal, question: str) -> bool:
     Raises:
         UsageError: Nobody can be asked.
     """
-    if sys.stdin is None or not (is_terminal(sys.stdin) and is_terminal(sys.stderr)):
+    if not terminal.can_ask():
         raise UsageError(f"{question} Nobody is there to be asked", "say --yes")
-    terminal.ask(question + " [y/N] ")
-    return sys.stdin.readline().strip().lower() in ("y", "yes")
+    return terminal.agreed(question)

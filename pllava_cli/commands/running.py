@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from pllava_cli import records, registry
-from pllava_cli.errors import PllavaError
+from pllava_cli.errors import CheckpointError, PllavaError
 from pllava_cli.inputs import Clip
 from pllava_cli.prompts import CAPTION, SYSTEM, check_text
 from pllava_cli.recording import Recording, model_of
@@ -155,11 +155,30 @@ def fit(terminal: Terminal, settings: Settings) -> Settings:
         terminal.detail(f"{name} = {value}  ({origin})")
     prepare_libraries(settings.offline, quietly=terminal.verbose < 2)
     for name in filter(None, (settings.model, settings.base)):  # in a moment, before torch is imported
-        registry.locate(registry.find(name), offline=settings.offline)
+        _locate(terminal, registry.find(name), settings)
     fitted = _within_checkpoint(settings)
     for name, value, _ in sorted(set(described(fitted)) - set(described(settings))):
         terminal.detail(f"{name} = {value}  (the checkpoint's own is less than the preset's)")
     return fitted
+
+
+def _locate(terminal: Terminal, checkpoint: registry.Checkpoint, settings: Settings) -> None:
+    """Make sure that a checkpoint is on this machine; what is missing is fetched only if the user says so.
+
+    Raises:
+        CheckpointError: It is not there, or is no checkpoint.
+    """
+    try:
+        registry.locate(checkpoint, offline=settings.offline)
+    except CheckpointError as error:
+        if checkpoint.repo is None or settings.offline:
+            raise
+        question = f"{error.message}. Fetch it now from {checkpoint.repo}?"
+        if not settings.pull and not (terminal.can_ask() and terminal.agreed(question)):
+            raise
+        from pllava_cli.commands import pulling
+
+        pulling.fetch(terminal, checkpoint)
 
 
 def foresee(settings: Settings) -> Recording:
