@@ -23,6 +23,7 @@ from pllava_cli.commands.options import (
 from pllava_cli.commands.staffing import StaffingFlags, count
 from pllava_cli.errors import UsageError
 from pllava_cli.evaluation.asked import Scoring
+from pllava_cli.evaluation.questionsets import SETS
 from pllava_cli.settings import Settings
 
 QUESTIONS = "Questions"
@@ -137,6 +138,15 @@ class FolderFlags(EvalFlags, DataFlags):
 class VideoqaFlags(FolderFlags):
     """What `videoqa` understands."""
 
+    set: Annotated[
+        str | None,
+        Option(
+            metavar="NAME",
+            rich_help_panel=QUESTIONS,
+            autocompletion=complete_from(*SETS),
+            help="Which questions: " + ", ".join(SETS) + ".",
+        ),
+    ] = None
     instruction_file: Annotated[
         str | None,
         Option(

@@ -48,13 +48,13 @@ pllava eval mc questions.jsonl --frames 8,16 --pooling-shape 8x12x12,8x6x6 -o sw
 VCGBENCH_EXAMPLES = """
 # the answers; a judge then scores them
 pllava eval vcgbench --data VCGBench -o vcg-7b
-pllava eval judge vcg-7b --endpoint http://localhost:8000/v1 --judge llama
+pllava eval judge vcg-7b --judge-url http://localhost:8000/v1 --judge-model llama
 """
 
 VIDEOQA_EXAMPLES = """
 # open questions of MSVD, their words matched; a judge then scores them
-pllava eval videoqa msvd --data VideoQA -o msvd-7b
-pllava eval judge msvd-7b --endpoint http://localhost:8000/v1 --judge llama
+pllava eval videoqa --set msvd --data VideoQA -o msvd-7b
+pllava eval judge msvd-7b --judge-url http://localhost:8000/v1 --judge-model llama
 """
 
 CAPTIONS_EXAMPLES = """
@@ -125,11 +125,7 @@ def vcgbench(terminal: Terminal, flags: FolderFlags) -> int:
 
 
 @takes(VideoqaFlags)
-def videoqa(
-    terminal: Terminal,
-    flags: VideoqaFlags,
-    which: Annotated[str, typer.Argument(metavar="SET", help="msvd, msrvtt, activitynet or tgif.")],
-) -> int:
+def videoqa(terminal: Terminal, flags: VideoqaFlags) -> int:
     """Put open questions about videos to a checkpoint.
 
     They are answered in a word or two; DIR holds the set under its published name. Without a judge words
@@ -138,12 +134,14 @@ def videoqa(
     from pllava_cli.commands import evaluating
 
     number, seed = sampled(flags)
+    if flags.set is None:
+        raise UsageError("no set of questions is named", "say --set msvd, msrvtt, activitynet or tgif")
     instruction = None
     if flags.instruction_file is not None:
         path = inputs.named(flags.instruction_file, "the instruction's file", "name one, or give none")
         instruction = configfile.read_text(path)
     asked = Asked(
-        VIDEOQA + which,
+        VIDEOQA + flags.set,
         absolute(flags.data, "the set's folder", "name it with --data"),
         sample=number,
         sample_seed=seed,

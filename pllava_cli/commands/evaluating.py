@@ -239,7 +239,7 @@ class _Evaluation:
 
     def _point_to_judge(self, folder: RunFolder) -> None:
         if self.asked.is_judged:
-            judge = f"pllava eval judge {shlex.quote(str(folder.path))} --endpoint URL --judge NAME"
+            judge = f"pllava eval judge {shlex.quote(str(folder.path))} --judge-url URL --judge-model NAME"
             self.terminal.note(f"to have the answers judged: {judge}")
 
     def _again(self) -> str:

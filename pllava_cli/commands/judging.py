@@ -18,9 +18,9 @@ if TYPE_CHECKING:
 
 EXAMPLES = """
 # a model on this machine, behind vLLM, llama-server, ollama or anything that speaks OpenAI's protocol
-pllava eval judge vcg-7b --endpoint http://localhost:8000/v1 --judge llama-3.1-8b
+pllava eval judge vcg-7b --judge-url http://localhost:8000/v1 --judge-model llama-3.1-8b
 # a served one; its key is in PLLAVA_JUDGE_KEY
-pllava eval judge vcg-7b --endpoint https://example.org/v1 --judge some-model --at-once 16
+pllava eval judge vcg-7b --judge-url https://example.org/v1 --judge-model some-model --at-once 16
 """
 
 JUDGE = "Judge"
@@ -39,7 +39,7 @@ _NUMBERS: tuple[tuple[str, str, Callable[[str], float]], ...] = (
 class JudgeFlags(OutputFlags):
     """What `judge` understands."""
 
-    endpoint: Annotated[
+    judge_url: Annotated[
         str | None,
         Option(
             metavar="URL",
@@ -47,7 +47,7 @@ class JudgeFlags(OutputFlags):
             help="Where it is: an OpenAI-compatible server. Its key comes from PLLAVA_JUDGE_KEY.",
         ),
     ] = None
-    judge: Annotated[
+    judge_model: Annotated[
         str | None, Option(metavar="NAME", rich_help_panel=JUDGE, help="The model's name there.")
     ] = None
     instructions: Annotated[
@@ -153,10 +153,10 @@ def _judge(flags: JudgeFlags) -> "Judge":
     Raises:
         UsageError: They name none, or cannot be meant.
     """
-    if not flags.endpoint:
-        raise UsageError("no judge is named", "say with --endpoint where it is: http://localhost:8000/v1")
-    if not flags.judge:
-        raise UsageError("the judge's model is not named", "name it with --judge")
+    if not flags.judge_url:
+        raise UsageError("no judge is named", "say with --judge-url where it is: http://localhost:8000/v1")
+    if not flags.judge_model:
+        raise UsageError("the judge's model is not named", "name it with --judge-model")
     from pllava_cli.evaluation.judge import Judge, key_for
 
     given: dict[str, Any] = {}
@@ -169,4 +169,6 @@ def _judge(flags: JudgeFlags) -> "Judge":
                 f"--{flag.replace('_', '-')}: {error}", "the command's --help says what it takes"
             ) from None
     offline = settings.resolve({"offline": flags.offline}).offline
-    return Judge(flags.endpoint, flags.judge, api_key=key_for(flags.endpoint), offline=offline, **given)
+    return Judge(
+        flags.judge_url, flags.judge_model, api_key=key_for(flags.judge_url), offline=offline, **given
+    )

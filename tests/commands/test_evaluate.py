@@ -294,9 +294,12 @@ class TestSweep:
         (["mc", "questions.jsonl", "--system", "see <image>"], "holds <image>"),
         (["captions", "questions.jsonl"], "the folder of the clips is not named"),
         (["captions", "questions.jsonl", "--captions", "x.jsonl", "--dry-run"], "--captions asks nothing"),
-        (["judge", "nowhere", "--endpoint", "http://localhost:1/v1", "--judge", "m"], "holds no evaluation"),
+        (
+            ["judge", "nowhere", "--judge-url", "http://localhost:1/v1", "--judge-model", "m"],
+            "holds no evaluation",
+        ),
         (["judge", "out"], "no judge is named"),
-        (["judge", "out", "--endpoint", "http://localhost:1/v1"], "the judge's model is not named"),
+        (["judge", "out", "--judge-url", "http://localhost:1/v1"], "the judge's model is not named"),
     ],
 )
 def test_what_cannot_be_meant_is_refused(run: Run, stage: Stage, words: list[str], said: str) -> None:

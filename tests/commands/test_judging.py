@@ -79,7 +79,7 @@ ANSWER = ("vcgbench", "--data", "vcg", "-o", "out")
 
 
 def judged(server: Server, *more: str) -> tuple[str, ...]:
-    return ("judge", "out", "--endpoint", server.url, "--judge", "m", *more)
+    return ("judge", "out", "--judge-url", server.url, "--judge-model", "m", *more)
 
 
 def test_answers_are_judged_once_and_the_report_is_made_anew(

@@ -55,7 +55,7 @@ def test_the_clip_may_lead_the_question(run: Run, miniature_mvbench: Path, tmp_p
     from tests.evaluation import miniature
 
     status, out, err = run(
-        "videoqa", "msvd", "--data", miniature.videoqa(tmp_path / "data", clips=1), "-o", "qa"
+        "videoqa", "--set", "msvd", "--data", miniature.videoqa(tmp_path / "data", clips=1), "-o", "qa"
     )
     assert status == 0, err
     records = [json.loads(line) for line in Path("qa/answers.jsonl").read_text().splitlines()]
