@@ -147,18 +147,17 @@ def _pretend() -> None:
         seen = [SeenClip(each.path, report, 128, {"decode": 0.01, "encode": 0.02}) for each in decoded]
         return SimpleNamespace(clips=seen)
 
-    def answer_many(
-        self: Any, encoded: Any, question: str | None = None, *, decoding: Any = None, answer_start: str = ""
-    ) -> Any:
+    def answer_each(self: Any, encoded: Any, questions: dict[int, Any], **_: Any) -> Any:
         spent = {"first_token": 0.01, "generate": 0.05}
         text = "A red ball rolls from left to right, while two blue cubes stand still in front of it."
-        return [
-            Answer(f"{text} {each.path.name}", question or "", "eos", 25, spent) for each in encoded.clips
-        ]
+        return {
+            number: Answer(f"{text} {encoded.clips[number].path.name}", asked or "", "eos", 25, spent)
+            for number, asked in questions.items()
+        }
 
     vars(assignment)["Look"] = Look
     engine.Captioner.encode_many = encode_many  # type: ignore[method-assign]
-    engine.Captioner.answer_many = answer_many  # type: ignore[method-assign]
+    engine.Captioner.answer_each = answer_each  # type: ignore[method-assign]
 
 
 @contextmanager

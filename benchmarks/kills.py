@@ -113,7 +113,7 @@ class Kill:
         if self.phase == "decode":
             timed(DecodeWorker, "decode")
         elif self.phase == "generate":
-            timed(Captioner, "answer_many")
+            timed(Captioner, "answer_each")
         elif self.phase == "start":
             soon()
         elif self.phase == "between writes":

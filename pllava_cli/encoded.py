@@ -12,19 +12,28 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from pllava_cli.model.cache import PrefixCache
     from pllava_cli.model.preprocessing import Frames
+    from pllava_cli.model.visual import VisualTokens
     from pllava_cli.video.reader import DecodeReport
 
 
 @dataclass(frozen=True)
 class DecodedClip:
-    """A clip's sampled frames, resized and cropped: what `Captioner.decode` makes, here or elsewhere."""
+    """A clip's sampled frames, resized and cropped: what `Captioner.decode` makes, here or elsewhere.
+
+    Or, where the clip has been seen before, what the language model is given of it.
+    """
 
     path: Path
-    pictures: "Frames" = field(repr=False)
-    """Uint8 RGB [num_frames, S, S, 3], of `Processor.pictures` or `ClipPreprocessor.pictures`."""
+    pictures: "Frames | None" = field(repr=False)
+    """Uint8 RGB [num_frames, S, S, 3], of `Processor.pictures` or `ClipPreprocessor.pictures`; None where
+    `visual` stands in their place."""
     report: "DecodeReport"
     decode_s: float
     """Seconds it took."""
+    visual: "VisualTokens | None" = field(default=None, repr=False)
+    """Its visual tokens, where they are known."""
+    key: str | None = field(default=None, repr=False)
+    """Under which its visual tokens are to be kept, once they are made; None: they are not."""
 
 
 @dataclass

@@ -5,13 +5,14 @@ again. The same question about several clips is answered in one forward pass per
 """
 
 import time
-from collections.abc import Generator
+from collections.abc import Generator, Mapping
 from functools import cached_property, partial
 from pathlib import Path
 
 from pllava_cli.answers import Answer, AnswerStream, spoken
 from pllava_cli.encoded import DecodedClip, EncodedClip, EncodedClips
 from pllava_cli.encoding import ClipEncoder
+from pllava_cli.errors import UsageError
 from pllava_cli.loader import load_model
 from pllava_cli.model.batching import TokenRow, run_together
 from pllava_cli.model.device import RuntimePlan
@@ -102,12 +103,44 @@ class Captioner(ClipEncoder):
         """
         decoding = decoding or Decoding()
         ids = self._question_ids(encoded, question, answer_start, decoding)
-        with encoded.lock:
-            cache = encoded.cache
-            cache.rewind(len(encoded.prefix_ids))
-            work = partial(run_together, self.model, cache, encoded.order, ids, decoding, self._stop_ids)
-            rows = within_memory(self.plan.device, len(encoded.clips), work)
-        return [self._answered(question, row) for row in rows]
+        rows = self._told(encoded, dict.fromkeys(range(len(encoded.clips)), ids), decoding)
+        return [self._answered(question, row) for row in rows.values()]
+
+    def answer_each(
+        self,
+        encoded: EncodedClips,
+        questions: Mapping[int, str | None],
+        *,
+        decoding: Decoding | None = None,
+        answer_start: str = "",
+    ) -> dict[int, Answer | UsageError]:
+        """Answer a question of its own about each clip of a batch, or of some, one forward pass per token.
+
+        What holds for `answer_many` holds here; questions of different lengths count as different rows do.
+
+        Args:
+            encoded: The clips; another thread that asks them waits.
+            questions: The user's words (`None`: caption) by the clip's place among `encoded.clips`.
+            decoding: How tokens are chosen.
+            answer_start: What the model is made to begin with; the answers are what follows it.
+
+        Returns:
+            By the same places the answers, or why a question cannot be asked.
+
+        Raises:
+            MemoryFullError: The device's memory does not suffice for so many; encode fewer at once.
+        """
+        decoding = decoding or Decoding()
+        prompts: dict[int, list[int]] = {}
+        found: dict[int, Answer | UsageError] = {}
+        for clip, question in questions.items():
+            try:
+                prompts[clip] = self._question_ids(encoded, question, answer_start, decoding)
+            except UsageError as error:
+                found[clip] = error
+        rows = self._told(encoded, prompts, decoding)
+        found |= {clip: self._answered(questions[clip], row) for clip, row in rows.items()}
+        return {clip: found[clip] for clip in questions}
 
     def check_question(
         self, question: str | None, *, decoding: Decoding | None = None, answer_start: str = ""
@@ -140,6 +173,16 @@ class Captioner(ClipEncoder):
     ) -> list[int]:
         asked = self.caption_prompt if question is None else question
         return self._prompts.question(encoded, asked, answer_start, decoding.max_new_tokens)
+
+    def _told(
+        self, encoded: EncodedClips, prompts: Mapping[int, list[int]], decoding: Decoding
+    ) -> dict[int, TokenRow]:
+        """What the model says to the prompts of some clips of a batch."""
+        with encoded.lock:
+            cache = encoded.cache
+            cache.rewind(len(encoded.prefix_ids))
+            work = partial(run_together, self.model, cache, encoded.order, prompts, decoding, self._stop_ids)
+            return within_memory(self.plan.device, len(encoded.clips), work)
 
     def _say(
         self, encoded: EncodedClip, question: str | None, ids: list[int], decoding: Decoding

@@ -36,6 +36,8 @@ class Opened:
     """Strength at which LoRA was merged; `None` where the checkpoint has none."""
     base: Path | None
     """Folder of the checkpoint that an adapter lies over."""
+    merge_again: Callable[[float], bool]
+    """`Prepared.merge_again` of what was read."""
     warnings: tuple[str, ...] = ()
 
 
@@ -53,7 +55,8 @@ class Checked:
     def load(self, on_bytes: Callable[[int, int], None] | None = None) -> Opened:
         """Read the weights, packed ones from their save if there is one; once only."""
         saved, warning = saves.found(self.origin)
-        loaded = (saved or self.prepared).load(on_bytes)
+        read = saved or self.prepared
+        loaded = read.load(on_bytes)
         return Opened(
             self.checkpoint,
             loaded.model,
@@ -61,6 +64,7 @@ class Checked:
             loaded.plan,
             self.alpha if loaded.has_lora else None,
             self.base,
+            read.merge_again,
             (*loaded.plan.warnings, *([warning] if warning else [])),
         )
 

@@ -46,9 +46,21 @@ OURS = {
         "signals",
         "terminal",
         "training",
+        "visualstore",
     },
-    "engine": {"answers", "encoded", "encoding", "loader", "model", "prompts"},
-    "encoding": {"encoded", "errors", "loader", "model", "prompt_ids", "prompts", "registry", "video"},
+    "engine": {"answers", "encoded", "encoding", "errors", "loader", "model", "prompts"},
+    "encoding": {
+        "encoded",
+        "errors",
+        "loader",
+        "model",
+        "prompt_ids",
+        "prompts",
+        "registry",
+        "video",
+        "visualstore",
+    },
+    "visualstore": {"configfile", "encoded", "model", "video", "visualstore"},
     "encoded": set[str](),
     "prompt_ids": {"errors", "prompts"},
     "loader": {"errors", "model", "prompts", "registry", "saves"},
@@ -124,12 +136,12 @@ OURS = {
 """What each room of the package may import of the others; `commands`, `model` and `video` are folders."""
 
 THEIRS = {
-    "torch": {"engine", "model", "training"},
+    "torch": {"engine", "model", "training", "visualstore"},
     "transformers": {"engine", "model", "training"},
     "peft": {"engine", "model", "training"},
     "bitsandbytes": {"engine", "model"},
     "accelerate": {"engine", "model", "training"},
-    "safetensors": {"model", "training"},
+    "safetensors": {"model", "training", "visualstore"},
     "tokenizers": {"model"},
     "PIL": {"model"},
     "cv2": {"evaluation", "shapes", "video"},
@@ -146,7 +158,18 @@ THEIRS = {
 }
 """Where each library may be imported; any other library nowhere."""
 
-LAZY = {"engine", "loader", "model", "quantizing", "saves", "shapes", "training", "huggingface_hub", "rich"}
+LAZY = {
+    "engine",
+    "loader",
+    "model",
+    "quantizing",
+    "saves",
+    "shapes",
+    "training",
+    "visualstore",
+    "huggingface_hub",
+    "rich",
+}
 """What may not be imported while the command line is still being read: only inside functions."""
 
 SOURCES = sorted(PACKAGE.rglob("*.py"))

@@ -7,8 +7,8 @@ costs a smaller batch.
 """
 
 import time
-from collections import deque
-from collections.abc import Generator, Iterable, Iterator, Sequence
+from collections import Counter, deque
+from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Protocol
 from pllava_cli.batch.decoding import Look
 from pllava_cli.batch.planning import Job
 from pllava_cli.encoded import DecodedClip
-from pllava_cli.errors import MemoryFullError, PllavaError
+from pllava_cli.errors import MemoryFullError, PllavaError, UsageError
 from pllava_cli.recording import Recording
 from pllava_cli.records import Record
 from pllava_cli.video.pool import DecoderPool
@@ -33,15 +33,15 @@ class Engine(Protocol):
     def encode_many(self, decoded: Sequence[DecodedClip], *, max_new_tokens: int) -> "EncodedClips":
         """Put clips into the model's memory."""
 
-    def answer_many(
+    def answer_each(
         self,
         encoded: "EncodedClips",
-        question: str | None = None,
+        questions: Mapping[int, str | None],
         *,
         decoding: "Decoding | None" = None,
         answer_start: str = "",
-    ) -> "list[Answer]":
-        """Answer one question about all of them."""
+    ) -> "Mapping[int, Answer | UsageError]":
+        """Answer a question about each of some of them, or say why it cannot be asked."""
 
 
 @dataclass(frozen=True)
@@ -150,7 +150,7 @@ class Pipeline:
                     else:
                         waiting.append(_Waiting(job, made, job.questions))
                 if waiting:
-                    yield from self._work(_batch(waiting, self.batch_size), waiting)
+                    yield from self._work(_rows(waiting, self.batch_size), waiting)
                 elif not taken:
                     return
 
@@ -163,39 +163,38 @@ class Pipeline:
             self.waited_s += time.perf_counter() - began
         return taken
 
-    def _work(self, batch: list[_Waiting], waiting: deque[_Waiting]) -> Iterator[Outcome]:
+    def _work(self, rows: list[_Waiting], waiting: deque[_Waiting]) -> Iterator[Outcome]:
         """Encode clips and answer their questions. What did not fit into the memory waits again."""
         try:
-            yield from self._answers(batch)
+            yield from self._answers(rows)
         except MemoryFullError as error:
-            if len(batch) > 1:
-                self.batch_size = len(batch) // 2
+            if len(rows) > 1:
+                self.batch_size = len(rows) // 2
+                batch = list({id(each): each for each in rows if each.questions}.values())
                 waiting.extendleft(reversed(batch))
             else:
-                yield from self._left_over(batch, error)
+                yield from self._left_over(rows, error)
         except PllavaError as error:
-            yield from self._left_over(batch, error)
+            yield from self._left_over(rows, error)
 
-    def _answers(self, batch: list[_Waiting]) -> Iterator[Outcome]:
-        most, start = self._decoding.max_new_tokens, self._recording.turn.answer_start
+    def _answers(self, rows: list[_Waiting]) -> Iterator[Outcome]:
+        most = self._decoding.max_new_tokens
         began = time.perf_counter()
-        encoded = self._engine.encode_many([each.decoded for each in batch], max_new_tokens=most)
-        while batch[0].questions and not self._is_stopping:
-            question = batch[0].questions[0]
-            try:
-                answers = self._engine.answer_many(
-                    encoded, question, decoding=self._decoding, answer_start=start
-                )
-            except MemoryFullError:
-                raise
-            except PllavaError as error:  # one that cannot be asked
-                for each in batch:
-                    yield self._outcome(each, error=error)
-            else:
-                share_s = self._spent(began) / len(batch)
-                for each, answer, seen in zip(batch, answers, encoded.clips, strict=True):
-                    elapsed_s = seen.elapsed_s | answer.elapsed_s | {"model": share_s}
-                    yield self._outcome(each, answer, elapsed_s)
+        encoded = self._engine.encode_many([each.decoded for each in rows], max_new_tokens=most)
+        while not self._is_stopping:
+            asked = _asked(rows)
+            if not asked:
+                return
+            answers = self._engine.answer_each(
+                encoded, asked, decoding=self._decoding, answer_start=self._recording.turn.answer_start
+            )
+            share_s = self._spent(began) / len(asked)
+            for number, answer in answers.items():
+                if isinstance(answer, PllavaError):
+                    yield self._outcome(rows[number], error=answer)
+                    continue
+                elapsed_s = encoded.clips[number].elapsed_s | answer.elapsed_s | {"model": share_s}
+                yield self._outcome(rows[number], answer, elapsed_s)
             began = time.perf_counter()
 
     def _spent(self, began: float) -> float:
@@ -240,12 +239,21 @@ def failed(recording: Recording, job: Job, error: PllavaError) -> Iterator[Outco
         yield Outcome(job, record, number == last, True)
 
 
-def _batch(waiting: deque[_Waiting], most: int) -> list[_Waiting]:
-    """Take clips of which the same is asked: the first one's questions decide."""
-    questions = waiting[0].questions
-    batch = [each for each in waiting if each.questions == questions][:most]
-    taken = {id(each) for each in batch}
-    rest = [each for each in waiting if id(each) not in taken]
-    waiting.clear()
-    waiting.extend(rest)
-    return batch
+def _rows(waiting: deque[_Waiting], most: int) -> list[_Waiting]:
+    """Take the clips of a batch, each as often as there are questions about it and rows for them."""
+    rows: list[_Waiting] = []
+    while waiting and (not rows or len(rows) + len(waiting[0].questions) <= most):
+        each = waiting.popleft()
+        rows += [each] * min(len(each.questions), most)
+    return rows
+
+
+def _asked(rows: Sequence[_Waiting]) -> dict[int, str | None]:
+    """The next question for each row; no clip is asked one twice."""
+    asked: dict[int, str | None] = {}
+    begun: Counter[int] = Counter()
+    for row, each in enumerate(rows):
+        if begun[id(each)] < len(each.questions):
+            asked[row] = each.questions[begun[id(each)]]
+            begun[id(each)] += 1
+    return asked

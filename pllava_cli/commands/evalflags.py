@@ -13,6 +13,7 @@ from pllava_cli import inputs, registry, settings
 from pllava_cli.commands.options import (
     CHECKPOINT,
     FRAMES,
+    RUN,
     CheckpointFlags,
     DeviceFlags,
     FrameFlags,
@@ -89,6 +90,14 @@ class EvalFlags(StaffingFlags, DeviceFlags, TextFlags, FrameFlags, CheckpointFla
     redo: Annotated[
         bool, Option("--redo", help="Answer again what the folder holds from other settings.")
     ] = False
+    keep_visual: Annotated[
+        bool,
+        Option(
+            "--keep-visual/--no-keep-visual",
+            rich_help_panel=RUN,
+            help="Keep visual tokens of clips in the cache (20 GB at most), so that no clip is seen twice.",
+        ),
+    ] = True
     dry_run: Annotated[
         bool, Option("--dry-run", help="Say what would be asked and what is answered, and change nothing.")
     ] = False

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from pllava_cli import registry
 from pllava_cli.batch import estimate
@@ -19,6 +20,7 @@ from pllava_cli.batch.planning import Planned, Planner
 from pllava_cli.batch.work import Work
 from pllava_cli.commands import evalsummary, places, running, staffing, summary, working
 from pllava_cli.commands.evalflags import EvalFlags, output
+from pllava_cli.commands.held import Held, differ_in_alpha
 from pllava_cli.commands.scoring import finish, plain, show
 from pllava_cli.commands.staffing import Needs
 from pllava_cli.commands.summary import LONGEST_COMMAND, End
@@ -33,6 +35,9 @@ from pllava_cli.recording import Recording
 from pllava_cli.records import Turn
 from pllava_cli.settings import Settings
 from pllava_cli.terminal import Terminal
+
+if TYPE_CHECKING:
+    from pllava_cli.visualstore.store import VisualStore
 
 
 def run(terminal: Terminal, flags: EvalFlags, asked: Asked) -> int:
@@ -58,10 +63,20 @@ def run(terminal: Terminal, flags: EvalFlags, asked: Asked) -> int:
     needs = staffing.needs(
         flags, flags.device, settings[0].settings.device, (), Turn(manner.answer_start, manner.is_inline)
     )
+    store = _visual_store(terminal, flags)
+    needs = replace(needs, visual_store=store, held=Held(store))
     evaluation = _Evaluation(terminal, flags, asked, benchmark, notes, needs)
     if len(settings) == 1:
         return evaluation.single(RunFolder(out), settings[0])
     return evaluation.sweep(out, settings)
+
+
+def _visual_store(terminal: Terminal, flags: EvalFlags) -> "VisualStore | None":
+    if not flags.keep_visual or flags.dry_run:
+        return None
+    from pllava_cli.visualstore.store import VisualStore
+
+    return VisualStore(warn=terminal.warn)
 
 
 @dataclass(frozen=True)
@@ -117,7 +132,12 @@ class _Evaluation:
         """See that the checkpoint takes every setting, before hours are spent on the first."""
         if self.needs.staffing.engine == "ray" or len(self.needs.staffing.devices) > 1:
             return  # each look would take a process of its own
+        looked: list[Settings] = []
         for setting, each in zip(settings, fitted, strict=True):
+            # A checkpoint that takes two alphas takes any: where LoRA is stored merged, it takes but one.
+            if sum(differ_in_alpha(each, other) for other in looked) > 1:
+                continue
+            looked.append(each)
             self.terminal.progress.update("looking at the checkpoint", 0, 0)
             try:
                 running.foresee(each)
@@ -126,9 +146,8 @@ class _Evaluation:
         self.terminal.pause()
 
     def _run(self, folder: RunFolder, setting: Setting, fitted: Settings) -> _Run:
-        """Answer what is not answered, and score it; the checkpoint's memory is free again at the end."""
+        """Answer what is not answered, and score it."""
         with ExitStack() as stack:
-            stack.callback(running.release)
             end, recording = self._answer(stack, folder, setting, fitted)
         if recording is None:
             return _Run(None, ExitStatus.OK)

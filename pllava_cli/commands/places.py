@@ -14,6 +14,7 @@ from typing import Any, Protocol
 from pllava_cli import processors
 from pllava_cli.batch.pipeline import Runner
 from pllava_cli.commands import running
+from pllava_cli.commands.held import Held
 from pllava_cli.commands.staffing import Needs
 from pllava_cli.crew import process
 from pllava_cli.crew.address import Address
@@ -115,7 +116,8 @@ class Here:
 
     def open(self) -> tuple[Recording, Runner]:
         """Load the checkpoint."""
-        captioner = running.load_captioner(self.terminal, self.fitted)
+        held = self.needs.held or Held(self.needs.visual_store)
+        captioner = held.captioner(self.terminal, self.fitted)
         recording = replace(running.recording_of(self.fitted, captioner), turn=self.needs.turn)
         decoders = self.needs.decoders(processors.usable())
         pipeline = _assignment(self.needs, self.fitted, recording, decoders).pipeline(captioner)
@@ -147,7 +149,7 @@ class OnDevices:
         def hire(number: int, report: Callable[[Event], None]) -> Member:
             device = self.devices[number]
             surroundings = _surroundings(_alone(device) | _threads(each))
-            checkpoint = _checkpoint(self.fitted, recording, device.partition(":")[0])
+            checkpoint = _checkpoint(self.needs, self.fitted, recording, device.partition(":")[0])
             opening = Opening(checkpoint, assignment, self.devices.count(device), device)
             return process.ProcessMember(Within(surroundings, opening), report, surroundings.environment)
 
@@ -178,7 +180,7 @@ class OnCluster:
         recording, cluster, share = self._foreseen, self._cluster, self._share
         decoders = self.needs.decoders(share.processors)
         assignment = _assignment(self.needs, self.fitted, recording, decoders)
-        checkpoint = _checkpoint(self.fitted, recording, self._settings(share).device)
+        checkpoint = _checkpoint(self.needs, self.fitted, recording, self._settings(share).device)
         opening = Opening(checkpoint, assignment, 1 if share.gpus else share.on_one_node)
         opener = Within(_surroundings({}), opening)
 
@@ -215,10 +217,10 @@ def _assignment(needs: Needs, fitted: Settings, recording: Recording, decoders: 
     return Assignment(recording, needs.questions, fitted.decode_timeout_s, decoders, needs.batch_size)
 
 
-def _checkpoint(fitted: Settings, recording: Recording, device: str) -> Mapping[str, Any]:
+def _checkpoint(needs: Needs, fitted: Settings, recording: Recording, device: str) -> Mapping[str, Any]:
     """Arguments of `Captioner`, with what has been chosen for all: one run's records must be alike."""
     chosen = replace(fitted, device=device, dtype=recording.model.dtype, quantize=recording.model.quantize)
-    return running.captioner_arguments(chosen)
+    return running.captioner_arguments(chosen, needs.visual_store)
 
 
 def _surroundings(environment: dict[str, str]) -> Surroundings:

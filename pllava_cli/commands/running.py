@@ -21,6 +21,7 @@ from pllava_cli.terminal import Terminal
 
 if TYPE_CHECKING:
     from pllava_cli.engine import Answer, AnswerStream, Captioner, Decoding, EncodedClip
+    from pllava_cli.visualstore.store import VisualStore
 
 STAGES = {"loading": "loading the checkpoint", "decoding": "decoding", "encoding": "encoding"}
 """The engine's stages in words."""
@@ -209,9 +210,11 @@ def foresee(settings: Settings) -> Recording:
     return Recording(model, record_decoding(settings), system, prompt)
 
 
-def load_captioner(terminal: Terminal, fitted: Settings) -> "Captioner":
+def load_captioner(
+    terminal: Terminal, fitted: Settings, visual_store: "VisualStore | None" = None
+) -> "Captioner":
     """Load the checkpoint with settings from `fit`, and say what is to be known of it; raises as `load`."""
-    captioner = _captioner(terminal, fitted)
+    captioner = _captioner(terminal, fitted, visual_store)
     _tell(terminal, captioner)
     return captioner
 
@@ -233,13 +236,15 @@ def _within_checkpoint(settings: Settings) -> Settings:
     return replace(settings, num_frames=num_frames, pooling_shape=pooling_shape)
 
 
-def _captioner(terminal: Terminal, settings: Settings) -> "Captioner":
+def _captioner(
+    terminal: Terminal, settings: Settings, visual_store: "VisualStore | None" = None
+) -> "Captioner":
     terminal.progress.update(STAGES["loading"], 0, 0)
     try:
         from pllava_cli.engine import Captioner
 
         return Captioner(
-            **captioner_arguments(settings),
+            **captioner_arguments(settings, visual_store),
             on_progress=lambda stage, done, total: terminal.progress.update(
                 STAGES.get(stage, stage), done, total
             ),
@@ -248,13 +253,15 @@ def _captioner(terminal: Terminal, settings: Settings) -> "Captioner":
         terminal.pause()
 
 
-def captioner_arguments(settings: Settings) -> dict[str, Any]:
+def captioner_arguments(settings: Settings, visual_store: "VisualStore | None" = None) -> dict[str, Any]:
     """Return what `Captioner` is made with, but for who is told how far it is."""
+    kept = {} if visual_store is None else {"visual_store": visual_store}
     return {
         "model": settings.model,
         **_checkpoint_options(settings),
         "system": settings.system,
         "decode_timeout_s": settings.decode_timeout_s,
+        **kept,
     }
 
 

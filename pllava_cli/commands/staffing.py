@@ -2,7 +2,7 @@
 
 import re
 from dataclasses import dataclass
-from typing import Annotated, Literal, get_args
+from typing import TYPE_CHECKING, Annotated, Literal, get_args
 
 from typer import Option
 
@@ -11,6 +11,10 @@ from pllava_cli.commands.options import RUN, OutputFlags, complete_from
 from pllava_cli.crew.address import Address, check_installed
 from pllava_cli.errors import UsageError
 from pllava_cli.records import Turn
+
+if TYPE_CHECKING:
+    from pllava_cli.commands.held import Held
+    from pllava_cli.visualstore.store import VisualStore
 
 MODELS = "Several models"
 MOST_DECODERS = 8
@@ -102,6 +106,10 @@ class Needs:
     """Decoders of each model; None: as suits the machine."""
     batch_size: int | None
     """Clips at once; None: as many as fit."""
+    visual_store: "VisualStore | None" = None
+    """Where visual tokens are kept from run to run; None: nowhere."""
+    held: "Held | None" = None
+    """Keeps a checkpoint loaded between runs; None: each loads its own."""
 
     def decoders(self, processors: int) -> int:
         """How many decoders there are where so many processors may be used."""

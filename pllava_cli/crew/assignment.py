@@ -58,7 +58,12 @@ class Assignment:
         return Pipeline(
             captioner,
             self.recording,
-            Look(captioner.num_frames, captioner.processor.preprocess, self.decode_timeout_s),
+            Look(
+                captioner.num_frames,
+                captioner.processor.preprocess,
+                self.decode_timeout_s,
+                captioner.shelf,
+            ),
             decoding,
             workers=self.decoders,
             batch_size=self.batch_size or captioner.clips_at_once(said.max_new_tokens, free),

@@ -1,16 +1,17 @@
 """Several clips in one cache, and the tokens of their answers in one forward pass per step.
 
-Nothing is padded: all prompts of a batch are equal but for the visual tokens, so that all rows have
-one length at every step. A row whose answer has ended changes places with the last row that still
+Where all clips are asked the same, nothing is padded: all prompts of a batch are equal but for the visual
+tokens, so that all rows have one length at every step. Questions that differ in length begin after as many
+positions that nobody looks at. A row whose answer has ended changes places with the last row that still
 goes on, and the batch becomes one row shorter; what its clip left in the cache stays for the next
 question.
 """
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from itertools import islice
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor
 
@@ -24,55 +25,54 @@ from pllava_cli.model.generation import (
     prefill,
     warpers_of,
 )
-from pllava_cli.model.modeling import FramesSeen, PllavaForConditionalGeneration
-from pllava_cli.model.preprocessing import ClipPreprocessor, Frames
+from pllava_cli.model.modeling import PllavaForConditionalGeneration
+from pllava_cli.model.visual import VisualTokens
 
 POSITIONS_AT_ONCE = 8192
 """Positions put through the language model in one pass over several clips. A pass of so many keeps any
 device at its arithmetic; more would only take memory, about 100 KB of activations each at 7B."""
-FRAMES_AT_ONCE = 64
-"""Frames whose patches are projected in one pass over several clips, for the same reason."""
 
 
-def clips_per_pass(prefix_length: int, num_frames: int) -> int:
-    """How many clips are encoded in one pass: at least one, and no more than the two bounds allow."""
-    return max(1, min(POSITIONS_AT_ONCE // prefix_length, FRAMES_AT_ONCE // num_frames))
+def clips_per_pass(prefix_length: int) -> int:
+    """How many clips are put through the language model in one pass: at least one."""
+    return max(1, POSITIONS_AT_ONCE // prefix_length)
 
 
 def remember(
     model: PllavaForConditionalGeneration,
-    preprocess: ClipPreprocessor,
     prefix_ids: list[int],
-    pictures: Sequence[Frames],
+    clips: int,
+    visual: Iterable[VisualTokens],
     behind: int,
-    on_frames: FramesSeen | None = None,
     on_layer: Callable[[int], None] | None = None,
+    copies: Sequence[int] = (),
 ) -> PrefixCache:
-    """Encode B clips: vision tower, projector, and prefill of a cache with B rows.
+    """Prefill a cache with a row for each clip, and rows behind these that are copies.
 
     Args:
         model: The model.
-        preprocess: Its `normalise` makes the pixels.
         prefix_ids: System text and placeholders, the same for all clips.
-        pictures: Of each clip, uint8 [num_frames, S, S, 3].
+        clips: How many.
+        visual: Their visual tokens, on the model's device; those of a pass are asked for as it begins.
         behind: Positions reserved after the clips.
-        on_frames: Told the frames seen, and how many there are, in each pass.
         on_layer: Told the number of layers done, in each pass.
+        copies: Of which row each further one is a copy.
     """
-    cache = _allocated(model, len(pictures), len(prefix_ids) + behind)
-    at_once = clips_per_pass(len(prefix_ids), model.config.num_frames)
-    for first in range(0, len(pictures), at_once):
-        some = pictures[first : first + at_once]
+    cache = _allocated(model, clips + len(copies), len(prefix_ids) + behind)
+    at_once, coming = clips_per_pass(len(prefix_ids)), iter(visual)
+    for first in range(0, clips, at_once):
+        some = list(islice(coming, min(at_once, clips - first)))
         with torch.inference_mode():
-            pixels = preprocess.normalise(np.concatenate(some))
-            visual, widths = model.model.encode_clips(pixels, on_frames)
             ids = torch.tensor([prefix_ids] * len(some), device=model.device)
-            embeddings = model.embed(ids, visual.flatten(0, 1))
-            positions = None if widths is None else model.positions(ids, widths)
+            embeddings = model.embed(ids, torch.cat([each.tokens_SD for each in some]))
+            widths = [each.widths_S for each in some if each.widths_S is not None]
+            positions = model.positions(ids, torch.cat(widths)) if widths else None
         cache.rewind(0)
         cache.work_on(slice(first, first + len(some)))
         prefill(model, cache, embeddings, on_layer, positions)
     cache.work_on(slice(None))
+    for row, source in enumerate(copies, clips):
+        cache.copy_row(source, row)
     if model.device.type == "cuda":
         torch.cuda.synchronize(model.device)  # so that the time told is the time taken
     return cache
@@ -124,30 +124,32 @@ def run_together(
     model: PllavaForConditionalGeneration,
     cache: PrefixCache,
     order: list[int],
-    ids: Sequence[int],
+    prompts: Mapping[int, Sequence[int]],
     decoding: Decoding,
     stop_ids: frozenset[int],
-) -> list[TokenRow]:
-    """The answers to one prompt about all clips of a cache, in the clips' own order.
+) -> dict[int, TokenRow]:
+    """The answers to a prompt about each of some clips of a cache.
 
     Args:
         model: The model whose cache it is.
-        cache: Filled with everything before `ids`; the answers are appended to it.
+        cache: Filled with everything before the prompts; the answers are appended to it.
         order: Which clip lies in each row; kept true as rows change places.
-        ids: The rest of the prompt, at least one token.
+        prompts: By clip the ids of the rest of its prompt, at least one.
         decoding: How tokens are chosen.
         stop_ids: Tokens that end an answer and do not belong to it.
     """
     began = time.perf_counter()
-    said = [TokenRow(decoding, stop_ids, model.device) for _ in order]
+    said = {clip: TokenRow(decoding, stop_ids, model.device) for clip in prompts}
     warpers = warpers_of(decoding)
-    cache.reserve(cache.length + len(ids) + decoding.max_new_tokens)
-    going = len(order)
-    inputs = torch.tensor([list(ids)] * going, device=model.device)
+    going = _bring_forward(cache, order, prompts)
+    stagger = Stagger(cache.length, prompts, decoding.max_new_tokens, model.device)
+    cache.reserve(stagger.positions)
+    inputs = torch.tensor([stagger.padded(clip) for clip in order[:going]], device=model.device)
     while going:
         cache.work_on(slice(going))
         rows = [said[clip] for clip in order[:going]]
-        tokens = _choose(_logits(model, cache, inputs), rows, decoding, warpers)
+        places = stagger.places(order[:going], cache.length, inputs.shape[1])
+        tokens = _choose(_logits(model, cache, inputs, places), rows, decoding, warpers)
         now = time.perf_counter() - began
         for row in reversed(range(going)):
             rows[row].first_token_s = rows[row].first_token_s or now
@@ -155,15 +157,66 @@ def run_together(
                 continue
             rows[row].generate_s = now
             going -= 1
-            _exchange(cache, order, tokens, row, going)
+            _exchange(cache, row, going, order, tokens)
         inputs = torch.tensor(tokens[:going], device=model.device)[:, None]
     cache.work_on(slice(None))
     return said
 
 
-def _logits(model: PllavaForConditionalGeneration, cache: PrefixCache, ids_BS: Tensor) -> Tensor:
+class Stagger:
+    """Where the rest of prompts of different lengths stands, so that all end at one position of the cache.
+
+    A shorter one begins after positions that hold nothing and that none of its tokens looks at; its tokens
+    are numbered as if these were not there.
+
+    Args:
+        before: Positions filled, the same for all.
+        prompts: By clip the ids that follow.
+        most: Tokens of the longest answer.
+        device: The model's.
+    """
+
+    def __init__(
+        self, before: int, prompts: Mapping[int, Sequence[int]], most: int, device: torch.device
+    ) -> None:
+        longest = max(map(len, prompts.values()), default=0)
+        self.positions = before + longest + most
+        """Positions that the longest prompt and answer come to."""
+        self._prompts, self._longest, self._device = prompts, longest, device
+        self._missing = {clip: longest - len(ids) for clip, ids in prompts.items()}
+        self._seen: dict[int, Tensor] = {}
+        if any(self._missing.values()):
+            for clip, missing in self._missing.items():
+                seen_S = torch.ones(self.positions, dtype=torch.int64, device=device)
+                seen_S[before : before + missing] = 0
+                self._seen[clip] = seen_S
+
+    def padded(self, clip: int) -> list[int]:
+        """The ids of a clip's prompt, as many as the longest has."""
+        ids = list(self._prompts[clip])
+        return ids[:1] * (self._longest - len(ids)) + ids
+
+    def places(self, clips: Sequence[int], filled: int, new: int) -> dict[str, Tensor]:
+        """What the network must be told of the rows of some clips; nothing where all are equally long.
+
+        Args:
+            clips: One a row.
+            filled: Positions of the cache that are.
+            new: Tokens to come.
+        """
+        if not self._seen:
+            return {}
+        numbers_S = torch.arange(filled, filled + new, device=self._device)
+        missing_B1 = torch.tensor([[self._missing[clip]] for clip in clips], device=self._device)
+        seen_BS = torch.stack([self._seen[clip][: filled + new] for clip in clips])
+        return {"attention_mask": seen_BS, "position_ids": (numbers_S - missing_B1).clamp(min=0)}
+
+
+def _logits(
+    model: PllavaForConditionalGeneration, cache: PrefixCache, ids_BS: Tensor, places: Mapping[str, Tensor]
+) -> Tensor:
     """Logits [B, V] after the last of ids [B, S]."""
-    output = model(input_ids=ids_BS, past_key_values=cache, use_cache=True, logits_to_keep=1)
+    output = model(input_ids=ids_BS, past_key_values=cache, use_cache=True, logits_to_keep=1, **places)
     logits_BV: Tensor = output.logits[:, -1]
     return logits_BV
 
@@ -181,9 +234,19 @@ def _choose(logits_BV: Tensor, rows: Sequence[TokenRow], decoding: Decoding, war
     return tokens
 
 
-def _exchange(cache: PrefixCache, order: list[int], tokens: list[int], one: int, other: int) -> None:
+def _bring_forward(cache: PrefixCache, order: list[int], wanted: Collection[int]) -> int:
+    """Let some clips have the first rows; returns how many they are. No row is moved that need not be."""
+    rows = len(wanted)
+    idle = [row for row in range(rows) if order[row] not in wanted]
+    for row in range(rows, len(order)):
+        if order[row] in wanted:
+            _exchange(cache, idle.pop(), row, order)
+    return rows
+
+
+def _exchange(cache: PrefixCache, one: int, other: int, *lists: list[int]) -> None:
     if one == other:
         return
     cache.swap(one, other)
-    for each in (order, tokens):
+    for each in lists:
         each[one], each[other] = each[other], each[one]

@@ -67,6 +67,11 @@ class PrefixLayer(DynamicLayer):  # type: ignore[misc]
             buffer[one, :, : self.length] = buffer[other, :, : self.length]
             buffer[other, :, : self.length] = kept
 
+    def copy_row(self, source: int, target: int) -> None:
+        """Let a row hold what another does."""
+        for buffer in (self.keys, self.values):
+            buffer[target, :, : self.length] = buffer[source, :, : self.length]
+
     def copy(self, length: int) -> "PrefixLayer":
         """A layer of its own, with the first `length` positions."""
         twin = PrefixLayer()
@@ -118,6 +123,12 @@ class PrefixCache(Cache):  # type: ignore[misc]
         """Exchange two rows."""
         for layer in self.layers:
             layer.swap(one, other)
+
+    @torch.inference_mode()
+    def copy_row(self, source: int, target: int) -> None:
+        """Let a row hold what another does."""
+        for layer in self.layers:
+            layer.copy_row(source, target)
 
     @torch.inference_mode()
     def allocate(

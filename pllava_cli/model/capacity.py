@@ -69,9 +69,9 @@ class Capacity:
     def pass_bytes(self) -> int:
         """Bytes that encoding takes at once, however many clips there are (`clips_per_pass`)."""
         config, text, vision = self.config, self.config.text_config, self.config.vision_config
-        clips = clips_per_pass(self.prefix_length, config.num_frames)
+        clips = clips_per_pass(self.prefix_length)
         rows, columns = config.patch_grid
-        frames = clips * config.num_frames
+        frames: int = config.num_frames  # clips are seen one after another
         pixels: int = frames * 3 * vision.image_size**2 * 4
         # Patches as they come and joined; the projector's first layer, its activation, and a copy to pool.
         patches: int = frames * rows * columns * (2 * vision.hidden_size + 3 * text.hidden_size)

@@ -5,12 +5,10 @@ device and precision are chosen by what fits; only then are weights read, one pa
 LoRA merged at alpha, cast, packed if asked, and put in place. Memory peaks near the final size.
 """
 
-import ctypes
 import json
 import math
 from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
-from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -20,10 +18,10 @@ from torch import nn
 
 from pllava_cli.errors import CheckpointError, UsageError
 from pllava_cli.model import device as devices
-from pllava_cli.model import layout, quantization
+from pllava_cli.model import heap, layout, quantization
 from pllava_cli.model.config import PllavaConfig, read_config
 from pllava_cli.model.device import RuntimePlan
-from pllava_cli.model.many_rows import WideLinear, replace
+from pllava_cli.model.many_rows import WideLinear, put_layers
 from pllava_cli.model.modeling import FRAMES_AT_ONCE_ON_CPU, PllavaForConditionalGeneration
 from pllava_cli.model.plan import INT8
 from pllava_cli.model.pooling import PoolingShape
@@ -142,15 +140,35 @@ class Prepared:
             from pllava_cli.model.eight_bits import EightBitLinear
 
             # The projector is small, and all that the language model sees of a clip comes through it.
-            replace(self.model, EightBitLinear, but={"multi_modal_projector"})
+            put_layers(self.model, EightBitLinear, but={"multi_modal_projector"})
         elif self.plan.many_rows not in (None, self.plan.dtype):
-            replace(self.model, WideLinear)
+            put_layers(self.model, WideLinear)
         if self.plan.device == "cpu":
             self.model.model.frames_at_once = FRAMES_AT_ONCE_ON_CPU
         _fill(self.model, self.recipes, packed, self.plan, self.alpha, on_bytes)
         language_model = self.model.model.language_model
         connect(self.model, language_model.layers, language_model.norm)
+        if self.plan.device == "cpu":
+            heap.keep_freed()
         return Loaded(self.model.eval(), self.plan, self.has_lora)
+
+    def merge_again(self, alpha: float) -> bool:
+        """Merge LoRA at another alpha into the model once it is loaded; only what that changes is read again.
+
+        Returns:
+            Whether it could be: not where there is no LoRA, or the weights are stored with it merged.
+
+        Raises:
+            CheckpointError: A file cannot be read after all; the model is of no use then.
+            UsageError: Such an alpha does not exist.
+        """
+        _check_alpha(alpha)
+        changed = {name: recipe for name, recipe in self.recipes.items() if recipe.lora_A}
+        packed: set[str] = set()
+        if self.plan.quantize != "none":
+            packed = {f"{name}.weight" for name in quantization.quantizable(self.model)}
+        _fill(self.model, changed, packed, self.plan, alpha, None)
+        return bool(changed)
 
 
 def prepare(folder: Path, options: LoadOptions) -> Prepared:
@@ -252,14 +270,18 @@ def _recipes(
     elif options.base is not None:
         raise UsageError(f"--base was given, but {folder} is a whole checkpoint", "leave --base out")
     recipes = layout.plan(shapes, tensors, depth, under)
-    if options.alpha is not None and not math.isfinite(options.alpha):
-        raise UsageError(f"an alpha of {options.alpha} does not exist", "give --alpha a number, such as 4")
+    _check_alpha(options.alpha)
     if options.alpha is None and any(recipe.lora_A for recipe in recipes.values()):
         raise UsageError(
             f"{folder} has LoRA weights, but no alpha says how strongly they count",
             "give --alpha, for example --alpha 4",
         )
     return recipes
+
+
+def _check_alpha(alpha: float | None) -> None:
+    if alpha is not None and not math.isfinite(alpha):
+        raise UsageError(f"an alpha of {alpha} does not exist", "give --alpha a number, such as 4")
 
 
 def _fill(
@@ -286,7 +308,7 @@ def _fill(
             setattr(module, attribute, nn.Parameter(placed, requires_grad=False))
         before, done = done, done + recipe.bytes
         if before // TRIM_BYTES != done // TRIM_BYTES:
-            _return_freed_memory()
+            heap.give_back()
         if on_bytes:
             on_bytes(done, total)
     for module in model.modules():
@@ -307,21 +329,6 @@ def _restore(
             f"{stored.file}: {stored.key} cannot be used: {error}",
             "the file is damaged; make it again with `pllava models quantize`",
         ) from error
-
-
-@cache
-def _malloc_trim() -> Callable[[int], int] | None:
-    try:
-        trim: Callable[[int], int] = ctypes.CDLL(None).malloc_trim
-    except (OSError, AttributeError, TypeError):  # no glibc
-        return None
-    return trim
-
-
-def _return_freed_memory() -> None:
-    """Give freed memory back: glibc keeps what merging and packing freed, a third of a 4-bit model."""
-    if trim := _malloc_trim():
-        trim(0)
 
 
 def reading_order(recipe: layout.Recipe) -> tuple[bool, str, str]:

@@ -39,7 +39,7 @@ class WideLinear(nn.Linear):
         return multiply(x, self.weight.float(), self.bias) if has_many_rows(x) else super().forward(x)
 
 
-def replace(model: nn.Module, kind: type[nn.Linear], but: Set[str] = frozenset()) -> None:
+def put_layers(model: nn.Module, kind: type[nn.Linear], but: Set[str] = frozenset()) -> None:
     """Put layers of another kind, without memory, in place of the linear ones that see many rows.
 
     The head is left: it sees the last row alone, and its weight is the largest.

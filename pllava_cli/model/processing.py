@@ -96,16 +96,17 @@ class Processor:
         """Pictures uint8 [num_frames, size, size, 3] of one clip alone: what `pixel_values` normalises."""
         return self.preprocess.pictures(self._clips(frames))
 
-    def check_pictures(self, pictures: Frames, clip: Path) -> None:
+    def check_pictures(self, pictures: Frames | None, clip: Path) -> None:
         """Refuse pictures that `pictures` cannot have made.
 
         Raises:
             UsageError: They are of another type or shape.
         """
         wanted = (self.num_frames, *self.preprocess.crop, 3)
-        if pictures.dtype != np.uint8 or pictures.shape != wanted:
+        if pictures is None or pictures.dtype != np.uint8 or pictures.shape != wanted:
+            found = "missing" if pictures is None else f"{pictures.dtype} of shape {list(pictures.shape)}"
             raise UsageError(
-                f"{clip}: pictures are {pictures.dtype} of shape {list(pictures.shape)}",
+                f"{clip}: pictures are {found}",
                 f"give uint8 of shape {list(wanted)}, as Captioner.decode makes them",
             )
 

@@ -1,6 +1,6 @@
 """A run without a model: an engine that says what it is shown, and the works of a few real clips."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import SimpleNamespace
@@ -26,18 +26,21 @@ RECORDING = Recording(MODEL, Decoding(8, 0.0, 1.0, None), system="", prompt="Des
 
 @dataclass
 class Engine:
-    """Says the question and the clip's name, or one thing to all, for as many clips as fit."""
+    """Says the question and the clip's name, for as many rows as fit."""
 
     fit: int = 1000
-    """Clips that fit while they are encoded."""
+    """Rows that fit while clips are encoded."""
     fit_answers: int = 1000
-    """Clips that fit while they are answered, from the second question on."""
+    """Rows that fit while they are answered, from the second time on."""
     refuses: dict[str | None, PllavaError] = field(default_factory=dict)
     """Errors by question."""
     encoding: Callable[[], object] = lambda: None
     """Called with each batch."""
     batches: list[list[str]] = field(default_factory=list)
+    """Clips that were encoded together, each once however many questions are asked at a time."""
     asked: list[tuple[str | None, str]] = field(default_factory=list)
+    rounds: list[int] = field(default_factory=list)
+    """How many questions were asked at a time."""
     starts: set[str] = field(default_factory=set)
     """What answers were made to begin with."""
     says: str | None = None
@@ -45,28 +48,35 @@ class Engine:
 
     def encode_many(self, decoded: Sequence[DecodedClip], *, max_new_tokens: int) -> Any:
         self.encoding()
-        assert all(each.pictures.shape == (2, SIDE, SIDE, 3) for each in decoded)
+        for each in decoded:
+            assert each.pictures is not None and each.pictures.shape == (2, SIDE, SIDE, 3)
         if len(decoded) > self.fit:
             raise MemoryFullError(f"no room for {len(decoded)} clips", "use fewer")
-        self.batches.append([each.path.name for each in decoded])
+        self.batches.append(list(dict.fromkeys(each.path.name for each in decoded)))
         clips = [SeenClip(each.path, each.report, 4, {"decode": 0.1, "encode": 0.2}) for each in decoded]
         return SimpleNamespace(clips=clips, said=0)
 
-    def answer_many(
-        self, encoded: Any, question: str | None = None, *, decoding: Any = None, answer_start: str = ""
-    ) -> list[Answer]:
-        self.starts.add(answer_start)
+    def answer_each(
+        self,
+        encoded: Any,
+        questions: Mapping[int, str | None],
+        *,
+        decoding: Any = None,
+        answer_start: str = "",
+    ) -> dict[int, Answer | PllavaError]:
         if encoded.said and len(encoded.clips) > self.fit_answers:
             raise MemoryFullError("no room for the answers", "use fewer")
-        if question in self.refuses:
-            raise self.refuses[question]
+        self.rounds.append(len(questions))
+        self.starts.add(answer_start)
         encoded.said += 1
-        self.asked += [(question, each.path.name) for each in encoded.clips]
+        return {number: self.said(encoded.clips[number], asked) for number, asked in questions.items()}
+
+    def said(self, clip: SeenClip, question: str | None) -> Answer | PllavaError:
+        if question in self.refuses:
+            return self.refuses[question]
+        self.asked.append((question, clip.path.name))
         elapsed_s = {"first_token": 0.1, "generate": 0.2}
-        return [
-            Answer(self.says or f"{question} {each.path.name}", question, "eos", 3, elapsed_s)
-            for each in encoded.clips
-        ]
+        return Answer(self.says or f"{question} {clip.path.name}", question, "eos", 3, elapsed_s)
 
 
 def job(clip: Path, questions: tuple[str | None, ...] = (None,), fault: PllavaError | None = None) -> Job:

@@ -55,15 +55,44 @@ def test_several_questions_take_one_encode(clips: list[Path]) -> None:
     assert {outcome.record.task for outcome in outcomes} == {"ask"}
 
 
-def test_only_clips_of_which_the_same_is_asked_share_a_batch(clips: list[Path]) -> None:
+@pytest.mark.parametrize(
+    ("batch_size", "times"), [(1, [1] * 5), (2, [2, 2, 1]), (5, [5]), (16, [5])], ids=str
+)
+def test_a_clip_is_asked_as_much_at_a_time_as_there_is_room_for(
+    batch_size: int, times: list[int], clips: list[Path]
+) -> None:
+    questions = ("What?", "Who?", "Where?", "When?", "Why?")
     engine = Engine()
-    jobs = [job(clip, (None,) if number % 2 else ("What?",)) for number, clip in enumerate(clips)]
-    outcomes = list(pipeline(engine).run(jobs))
+    outcomes = list(pipeline(engine, batch_size=batch_size).run([job(clips[0], questions)]))
+    assert [outcome.record.question for outcome in outcomes] == list(questions)
+    assert [outcome.is_last for outcome in outcomes] == [False] * 4 + [True]
+    assert engine.batches == [["0.mp4"]] and engine.rounds == times
+
+
+def test_clips_share_a_batch_whatever_is_asked_of_them(clips: list[Path]) -> None:
+    """And each is asked its own questions, however many they are."""
+    asked = [(None,), ("What?",), ("Who?", "Where?", "When?"), ("What?", "Who?")]
+    jobs = [job(clip, asked[number % 4]) for number, clip in enumerate(clips)]
+    decoded = threading.Semaphore(0)
+
+    def look(each: Job, decoder: Decoder) -> DecodedClip:
+        made = LOOK(each, decoder)
+        decoded.release()
+        return made
+
+    def wait_for_all() -> None:
+        if not engine.batches:
+            assert all(decoded.acquire(timeout=PATIENCE_S) for _ in clips)
+
+    engine = Engine(encoding=wait_for_all)
+    outcomes = list(pipeline(engine, batch_size=CLIPS, look=look).run(jobs))
     assert texts(outcomes) == sorted(
-        (each.work.clip.path.name, f"{each.questions[0]} {each.work.clip.path.name}") for each in jobs
+        (each.work.clip.path.name, f"{q} {each.work.clip.path.name}") for each in jobs for q in each.questions
     )
-    for batch in engine.batches:
-        assert len({int(name[0]) % 2 for name in batch}) == 1
+    for each in jobs:
+        told = [outcome for outcome in outcomes if outcome.job is each]
+        assert [outcome.is_last for outcome in told] == [False] * (len(each.questions) - 1) + [True]
+    assert any(len({int(name[0]) % 4 for name in batch}) > 1 for batch in engine.batches)
 
 
 def test_decoders_are_ahead_of_a_busy_model(clips: list[Path]) -> None:
@@ -109,11 +138,9 @@ def test_one_clip_that_does_not_fit_fails_with_a_hint(clips: list[Path]) -> None
 
 
 def test_answers_given_before_the_memory_was_full_are_kept(clips: list[Path]) -> None:
-    engine = Engine(fit_answers=1)
-    outcomes = list(pipeline(engine).run(job(clip, ("What?", "Who?")) for clip in clips))
-    assert texts(outcomes) == sorted(
-        (clip.name, f"{q} {clip.name}") for clip in clips for q in ("What?", "Who?")
-    )
+    engine, questions = Engine(fit_answers=1), ("What?", "Who?", "Where?", "When?", "Why?")
+    outcomes = list(pipeline(engine, batch_size=2).run(job(clip, questions) for clip in clips))
+    assert texts(outcomes) == sorted((clip.name, f"{q} {clip.name}") for clip in clips for q in questions)
     assert len(engine.asked) == len(set(engine.asked))
 
 
