@@ -72,6 +72,7 @@ class Setting:
     device: str = "auto"
     dtype: str = "auto"
     quantize: str = "auto"
+    encode: str = "auto"
     alpha: float | None = None
     pooling_shape: PoolingShape | None = None
     keep_tokens: float = 1.0
@@ -92,6 +93,8 @@ class Loaded:
     alpha: float | None
     pooling_shape: tuple[int, int, int]
     visual_tokens: int
+    encode: str = "exact"
+    """How clips are put into the model."""
 
 
 def held_out(folder: Path, count: int) -> list[Clip]:
@@ -186,6 +189,7 @@ def _open(setting: Setting) -> Captioner:
         device=setting.device,
         dtype=setting.dtype,
         quantize=setting.quantize,
+        encode=setting.encode,
         alpha=setting.alpha,
         pooling_shape=setting.pooling_shape,
         keep_tokens=setting.keep_tokens,
@@ -204,7 +208,8 @@ def _probe(setting: Setting, clip: Clip) -> Loaded:
     except (RuntimeError, NotImplementedError) as error:  # an operation that a precision or device lacks
         raise PllavaError(" ".join(str(error).split()) or type(error).__name__) from error
     plan, shape = captioner.plan, captioner.pooling_shape
-    return Loaded(plan.device, plan.dtype, plan.quantize, captioner.alpha, shape, encoded.visual_tokens)
+    tokens = encoded.visual_tokens
+    return Loaded(plan.device, plan.dtype, plan.quantize, captioner.alpha, shape, tokens, plan.encode)
 
 
 @dataclass(frozen=True)

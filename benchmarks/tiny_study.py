@@ -16,13 +16,17 @@ from pllava_cli.errors import PllavaError
 from pllava_cli.model.pooling import PoolingShape
 
 PRECISIONS = {
-    "fp32": ("fp32", "none"),
-    "bf16": ("bf16", "none"),
-    "fp16": ("fp16", "none"),
-    "8-bit": ("auto", "8bit"),
-    "4-bit": ("auto", "4bit"),
+    "fp32": ("fp32", "none", "exact"),
+    "fp32, clips in 8 bits": ("fp32", "none", "int8"),
+    "bf16": ("bf16", "none", "exact"),
+    "fp16": ("fp16", "none", "exact"),
+    "8-bit": ("auto", "8bit", "exact"),
+    "8-bit, clips too": ("auto", "8bit", "int8"),
+    "4-bit": ("auto", "4bit", "exact"),
+    "4-bit, clips in 8 bits": ("auto", "4bit", "int8"),
 }
-"""Precision and quantisation by name; quantised weights are computed with in the precision that suits."""
+"""Precision, quantisation and how clips are encoded, by name; quantised weights are computed with in the
+precision that suits."""
 TEMPORAL: tuple[PoolingShape, ...] = ((8, 4, 4), (4, 4, 4), (2, 4, 4), (1, 4, 4))
 SPATIAL: tuple[PoolingShape, ...] = ("none", (8, 6, 6), (8, 4, 4), (8, 2, 2), (8, 1, 1))
 KEPT = (1.0, 0.5, 0.25, 0.16)
@@ -80,8 +84,8 @@ class Study:
 
 def compare_precisions(study: Study, base: Setting) -> None:
     """Measure each precision that this device has."""
-    for name, (dtype, quantize) in PRECISIONS.items():
-        study.measure("precision", name, replace(base, dtype=dtype, quantize=quantize))
+    for name, (dtype, quantize, encode) in PRECISIONS.items():
+        study.measure("precision", name, replace(base, dtype=dtype, quantize=quantize, encode=encode))
 
 
 def repeat_the_paper(study: Study, base: Setting, also: Mapping[str, str]) -> None:

@@ -22,7 +22,15 @@ from benchmarks.tiny_scores import (
     same_answer,
     score_caption,
 )
-from benchmarks.tiny_study import ALPHAS, PROMPTS, Row, Study, compare_precisions, repeat_the_paper
+from benchmarks.tiny_study import (
+    ALPHAS,
+    PRECISIONS,
+    PROMPTS,
+    Row,
+    Study,
+    compare_precisions,
+    repeat_the_paper,
+)
 from pllava_cli import Captioner
 from pllava_cli.errors import PllavaError
 from pllava_cli.shapes.captions import facts, tell
@@ -230,8 +238,8 @@ class TestRuns:
         monkeypatch.setattr(study.workers, "probe", refuse)
         compare_precisions(study, Setting(str(scripted), device="cpu"))
         assert study.failed == {"precision, fp16": "no fp16 here"}
-        assert [row.name for row in study.rows] == ["fp32", "bf16", "8-bit", "4-bit"]
-        assert [row.loaded.quantize for row in study.rows] == ["none", "none", "8bit", "4bit"]
+        assert [row.name for row in study.rows] == [name for name in PRECISIONS if name != "fp16"]
+        assert [row.loaded.quantize for row in study.rows] == [*3 * ["none"], *2 * ["8bit"], *2 * ["4bit"]]
 
     def test_study_changes_what_it_says_it_changes(
         self, checkpoint: Path, study: Study, monkeypatch: pytest.MonkeyPatch

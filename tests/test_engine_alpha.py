@@ -18,6 +18,8 @@ MODES = [
     EXACT | {"dtype": "bf16"},
     EXACT | {"dtype": "bf16", "quantize": "4bit"},
     EXACT | {"quantize": "8bit"},
+    EXACT | {"encode": "int8"},
+    EXACT | {"quantize": "4bit", "encode": "int8"},
 ]
 
 

