@@ -19,7 +19,7 @@ from machine import describe
 from torch import Tensor, nn
 from torch.nn import functional
 
-from pllava_cli.model import cpu, many_rows
+from pllava_cli.model import cpu, eight_bits, many_rows
 from pllava_cli.model.packed import unpacked
 from pllava_cli.model.precision import TORCH_DTYPES
 from pllava_cli.model.quantization import bitsandbytes, pack
@@ -49,12 +49,19 @@ def ways(weight: Tensor) -> Iterator[tuple[str, torch.dtype, Product]]:
     yield "NF4, bitsandbytes", torch.float32, packed
     for name, dtype in TORCH_DTYPES.items():
         yield f"NF4 unpacked to {name}", dtype, partial(multiply_unpacked, packed, dtype)
-    yield "8 bits, bitsandbytes", torch.float32, eight_bits(weight)
+    yield "fp32 rounded to int8", torch.float32, partial(eight_bits.multiply, weight=weight)
+    yield "NF4 rounded to int8", torch.float32, partial(multiply_rounded, packed)
+    yield "8 bits, bitsandbytes", torch.float32, kept_in_eight_bits(weight)
 
 
 def multiply_wide(weight: Tensor, x: Tensor) -> Tensor:
     """As `WideLinear` does."""
     return many_rows.multiply(x, weight.float(), None)
+
+
+def multiply_rounded(layer: Any, x: Tensor) -> Tensor:
+    """As `Packed4bit` does where it rounds."""
+    return eight_bits.multiply(x, unpacked(layer, torch.float32))
 
 
 def multiply_unpacked(layer: Any, dtype: torch.dtype, x: Tensor) -> Tensor:
@@ -73,7 +80,7 @@ def four_bits(weight: Tensor) -> Any:
     return layer
 
 
-def eight_bits(weight: Tensor) -> nn.Module:
+def kept_in_eight_bits(weight: Tensor) -> nn.Module:
     """A layer of bitsandbytes in 8 bits, with outliers apart as the project has it."""
     outputs, inputs = weight.shape
     layer: nn.Module = bitsandbytes().nn.Linear8bitLt(

@@ -9,8 +9,8 @@ import pytest
 
 from pllava_cli import app
 
-TASKS = "action_sequence,moving_direction,episodic_reasoning"
-"""Of parts of videos, of whole ones, and of folders of frames."""
+KNOWN_RIGHT, GUESSED_RIGHT = 28, 11
+"""Of 40 questions in fp32: what `tiny` answers, and what guessing comes to."""
 
 Run = Callable[..., tuple[int, str, str]]
 
@@ -34,12 +34,15 @@ def result(folder: str) -> dict[str, Any]:
 
 
 def test_mvbench_is_answered_and_goes_on_after_a_kill(run: Run, miniature_mvbench: Path) -> None:
-    words = ("mvbench", "--data", miniature_mvbench, "-o", "out", "--tasks", TASKS, "--scoring", "reference")
+    words = ("mvbench", "--data", miniature_mvbench, "-o", "out", "--dtype", "fp32", "--device", "cpu")
     status, out, err = run(*words)
     assert status == 0, err
     verdicts = result("out")["verdicts"]
-    assert len(verdicts) == 6 and {each["kind"] for each in verdicts} <= {"right", "wrong"}
-    assert sum(each["kind"] == "right" for each in verdicts) >= 3, "guessing comes to one or two"
+    assert len(verdicts) == 40 and len({each["group"] for each in verdicts}) == 20
+    assert {each["kind"] for each in verdicts} <= {"right", "wrong"}
+    right = sum(each["kind"] == "right" for each in verdicts)
+    # Another CPU rounds otherwise, and a near tie falls the other way; what does not work is near guessing.
+    assert abs(right - KNOWN_RIGHT) <= 3 and right > GUESSED_RIGHT
     frames = [each for each in verdicts if each["group"] == "episodic_reasoning"]
     assert all(Path(each["clip"]).is_dir() and len(each["timestamps_s"]) == 8 for each in frames)
     before, answers = Path("out/result.json").read_bytes(), Path("out/answers.jsonl")
