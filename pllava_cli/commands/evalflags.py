@@ -225,9 +225,16 @@ def sampled(flags: SampleFlags) -> tuple[int | None, int]:
         raise UsageError(f"--sample-seed: {error.args[0]}", "give a whole number") from None
 
 
-def names(text: str | None) -> Sequence[str]:
-    """Read a list of names; none is none."""
-    return [] if text is None else [part.strip() for part in text.split(",") if part.strip()]
+def names(flag: str, text: str | None) -> Sequence[str]:
+    """Read a list of names; None is none.
+
+    Raises:
+        UsageError: There is none in it.
+    """
+    found = [] if text is None else [part.strip() for part in text.split(",") if part.strip()]
+    if text is not None and not found:
+        raise UsageError(f"{flag} names nothing", "name some, with commas between, or leave it out")
+    return found
 
 
 def output(flags: EvalFlags, benchmark: str, chosen: Settings) -> Path:

@@ -8,7 +8,8 @@ from typing import Any, get_args
 from pllava_cli.batch.planning import Planned
 from pllava_cli.batch.tally import duration
 from pllava_cli.errors import ExitStatus
-from pllava_cli.evaluation.items import Benchmark, Fault, Group, Kind, Result, Said
+from pllava_cli.evaluation.items import Average, Benchmark, Fault, Group, Kind, Result, Said
+from pllava_cli.evaluation.reading import is_there
 from pllava_cli.terminal import Terminal, one_line
 
 MOST_FAULTS = 20
@@ -42,9 +43,7 @@ def table(terminal: Terminal, result: Result) -> None:
     terminal.table(rows)
     if result.averages:
         terminal.line()
-    terminal.table(
-        [(one_line(each.label), _value(each.value, result.unit), each.note) for each in result.averages]
-    )
+    terminal.table([(one_line(each.label), _average(each, result), each.note) for each in result.averages])
 
 
 def sweep(terminal: Terminal, runs: Sequence[tuple[Mapping[str, str], Result]]) -> None:
@@ -54,20 +53,26 @@ def sweep(terminal: Terminal, runs: Sequence[tuple[Mapping[str, str], Result]]) 
     rows = [tuple(each.upper().replace("_", " ") for each in (*names, *labels))]
     for differs, result in runs:
         figures = _figures(result)
-        values = (_value(figures.get(label), result.unit) for label in labels)
+        values = (figures.get(label, _value(None, "")) for label in labels)
         rows.append((*(differs[name] for name in names), *values))
     terminal.table(rows)
 
 
-def _figures(result: Result) -> dict[str, float | None]:
+def _figures(result: Result) -> dict[str, str]:
     """What a run came to in short: its averages, or its groups where there are none."""
-    whole = {one_line(each.label): each.value for each in result.averages}
-    return whole or {one_line(each.name): each.value for each in result.groups}
+    whole = {one_line(each.label): _average(each, result) for each in result.averages}
+    return whole or {one_line(each.name): _value(each.value, result.unit) for each in result.groups}
 
 
 def _row(group: Group, unit: str, kinds: Sequence[Kind]) -> tuple[str, ...]:
     counts = (str(group.counts.get(kind, 0)) for kind in kinds)
     return (one_line(group.name), str(group.of), _value(group.value, unit), *counts)
+
+
+def _average(average: Average, result: Result) -> str:
+    from pllava_cli.evaluation.report.tables import unit_of
+
+    return _value(average.value, unit_of(average, result))
 
 
 def _value(value: float | None, unit: str) -> str:
@@ -95,7 +100,7 @@ class Foreseen:
             "answered": len(self.said) - left,
             "to_answer": left,
             "clips": len(clips),
-            "clips_missing": sum(not clip.exists() for clip in clips),
+            "clips_missing": sum(not is_there(clip) for clip in clips),
             "parts": self.planned.seen,
             "parts_to_do": self.planned.to_do,
             "parts_failed_before": self.planned.failed,

@@ -83,7 +83,7 @@ def mvbench(terminal: Terminal, flags: MvbenchFlags) -> int:
     asked = Asked(
         "mvbench",
         absolute(flags.data, "MVBench's folder", "name it with --data"),
-        tasks=tuple(names(flags.tasks)),
+        tasks=tuple(names("--tasks", flags.tasks)),
         scoring=scoring(flags.scoring),
         sample=number,
         sample_seed=seed,

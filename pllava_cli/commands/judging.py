@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -15,6 +16,7 @@ from pllava_cli.terminal import Terminal
 
 if TYPE_CHECKING:
     from pllava_cli.evaluation.judge import Judge
+    from pllava_cli.evaluation.judging import Outcome
 
 EXAMPLES = """
 # a model on this machine, behind vLLM, llama-server, ollama or anything that speaks OpenAI's protocol
@@ -137,14 +139,27 @@ def judge(
         )
     terminal.pause()
     most = MAX_TOKENS if flags.max_tokens is None else settings.integer_text(flags.max_tokens)
-    run.note_judge(JudgedBy(chosen.model, most, texts))
-    terminal.note(f"{outcome.asked} judged, {outcome.known} judged before, {len(outcome.unanswered)} not")
-    for reason in list(dict.fromkeys(outcome.unanswered.values()))[:MOST_SHOWN]:
-        terminal.warn(f"the judge at {chosen.endpoint.host} {reason}")
+    wording = {name: each.text for name, each in instructions.items()}
+    run.note_judge(JudgedBy(chosen.model, most, texts, wording))
+    _tell(terminal, chosen.endpoint.host, outcome, run.verdicts)
     result = finish(terminal, run, asked, benchmark, said, recording, notes, outcome.judgements)
     show(terminal, run, result, as_json=flags.json)
     found = status(said, benchmark)
     return ExitStatus.SOME_FAILED if outcome.unanswered and not found else found
+
+
+def _tell(terminal: Terminal, host: str, outcome: "Outcome", verdicts: Path) -> None:
+    """Say how the judging went, and what a reader of the scores would want to know of it."""
+    terminal.note(f"{outcome.asked} judged, {outcome.known} judged before, {len(outcome.unanswered)} not")
+    for reason in list(dict.fromkeys(outcome.unanswered.values()))[:MOST_SHOWN]:
+        terminal.warn(f"the judge at {host} {reason}")
+    elsewhere = [each.endpoint for each in outcome.judgements.values() if each.endpoint != host]
+    if elsewhere:
+        others = ", ".join(list(dict.fromkeys(elsewhere))[:MOST_SHOWN])
+        terminal.warn(
+            f"{len(elsewhere)} of {len(outcome.judgements)} verdicts were given before, at {others}, and not"
+            f" at {host}; to have all from there, move {verdicts} away"
+        )
 
 
 def _judge(flags: JudgeFlags) -> "Judge":

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from pllava_cli import inputs
 from pllava_cli.commands import evalsummary
 from pllava_cli.commands.evalflags import EvalFlags
+from pllava_cli.errors import UsageError
 from pllava_cli.evaluation import answering
 from pllava_cli.evaluation.asked import Asked
 from pllava_cli.evaluation.items import Benchmark, Result, Said
@@ -17,6 +18,7 @@ from pllava_cli.recording import Recording
 from pllava_cli.terminal import Terminal
 
 if TYPE_CHECKING:
+    from pllava_cli.evaluation.judged import JudgedBy
     from pllava_cli.evaluation.judgements import Judgement
 
 
@@ -51,11 +53,16 @@ def finish(
     from pllava_cli.evaluation import report
 
     terminal.progress.update("scoring", 0, 0)
-    if verdicts is None:
-        verdicts = _known(folder, asked, benchmark, said)
+    by = folder.notes().judged_by if asked.is_judged else None
+    if verdicts is None and by is not None:
+        verdicts = _known(terminal, folder, benchmark, said, by)
     scored = asked.score(benchmark, said, verdicts)
-    settings = {} if recording is None else answering.described(recording)
-    result = replace(scored, settings=dict(scored.settings) | settings, notes=[*notes, *scored.notes])
+    settings = dict(scored.settings)
+    settings |= {} if recording is None else answering.described(recording)
+    settings |= asked.described()
+    if verdicts is not None and by is not None:
+        settings |= by.described(verdicts.values())
+    result = replace(scored, settings=settings, notes=[*notes, *scored.notes])
     terminal.progress.update("writing the report", 0, 0)
     report.write(folder.path, result)
     terminal.pause()
@@ -63,15 +70,20 @@ def finish(
 
 
 def _known(
-    folder: RunFolder, asked: Asked, benchmark: Benchmark, said: Sequence[Said]
+    terminal: Terminal, folder: RunFolder, benchmark: Benchmark, said: Sequence[Said], by: "JudgedBy"
 ) -> "Mapping[str, Judgement] | None":
-    """Return what the last judge held of answers; None: there was none."""
-    by = folder.notes().judged_by if asked.is_judged else None
-    if by is None:
-        return None
+    """Return what the last judge held of answers; None: nobody knows any more how it was asked."""
     from pllava_cli.evaluation import judged
 
-    return judged.known(benchmark, said, by, folder.verdicts)
+    try:
+        instructions = by.wording()
+    except UsageError as error:
+        terminal.warn(f"the judge's verdicts are left out, as it is not known how it was asked: {error}")
+        terminal.note(
+            "they are kept: put its instructions back and give this command again, or the one that judges"
+        )
+        return None
+    return judged.known(benchmark, said, by, instructions, folder.verdicts)
 
 
 def show(terminal: Terminal, folder: RunFolder, result: Result, *, as_json: bool) -> None:

@@ -90,6 +90,17 @@ class Asked:
 
         return choices.score(benchmark, said, self.scoring)
 
+    def described(self) -> dict[str, str]:
+        """Say for people how questions are put, where the user may put them otherwise."""
+        if not self.benchmark.startswith(VIDEOQA):
+            return {}
+        from pllava_cli.evaluation import videoqa, wording
+
+        whose = "our own" if self.instruction is None else "of a file"
+        return {
+            "question's instruction": f"{whose} ({wording.digest(self.instruction or videoqa.INSTRUCTION)})"
+        }
+
     def _read(self) -> Benchmark:
         if self.benchmark == "mvbench":
             from pllava_cli.evaluation import mvbench

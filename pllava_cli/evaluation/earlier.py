@@ -6,7 +6,7 @@ suffix, whichever first tells it from the others.
 
 import os
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,15 +14,13 @@ from typing import Any
 from pllava_cli.errors import UsageError
 from pllava_cli.evaluation import entries
 from pllava_cli.evaluation.items import Benchmark, Fault, Item, Said
-from pllava_cli.evaluation.reading import EntryError, shown
+from pllava_cli.evaluation.reading import LONGEST_S, EntryError, shown
 from pllava_cli.evaluation.references import MAX_CHARACTERS, NAMES
 from pllava_cli.video.probe import shown_name
 
 IDS = ("id", "image_id", "video_id")
 TEXTS = ("text", "caption")
 """Where a caption stands: in a record, and in COCO's form of results."""
-_LONGEST_S = 1e9
-"""Of a clip: what is longer is no time."""
 
 
 @dataclass(frozen=True)
@@ -52,7 +50,8 @@ def said_from(benchmark: Benchmark, file: Path) -> list[Said]:
     Args:
         benchmark: The items.
         file: A file of records, or JSON, or JSON lines, of objects that name a clip (`path`, `video`,
-            `id`, `image_id`, ...) and hold its `text` or `caption`. Of two about one clip the later counts.
+            `id`, `image_id`, ...) and hold its `text` or `caption`; records of answers are captions if the
+            question is the benchmark's. Of two about one clip the later counts.
 
     Returns:
         One for each item, in order; without text, and with the reason, where there is no caption.
@@ -62,7 +61,7 @@ def said_from(benchmark: Benchmark, file: Path) -> list[Said]:
             parts of one.
     """
     loaded = entries.load(file)
-    captions, faults = _captions(loaded, file)
+    captions, faults = _captions(loaded, file, list(dict.fromkeys(item.prompt for item in benchmark.items)))
     index = _index(captions)
     ways = _ways(benchmark.items)
     said = [_said(item, each, index) for item, each in zip(benchmark.items, ways, strict=True)]
@@ -78,7 +77,9 @@ def said_from(benchmark: Benchmark, file: Path) -> list[Said]:
     ]
 
 
-def _captions(loaded: entries.Loaded, file: Path) -> tuple[list[Caption], Sequence[Fault]]:
+def _captions(
+    loaded: entries.Loaded, file: Path, prompts: Collection[str]
+) -> tuple[list[Caption], Sequence[Fault]]:
     values = loaded.values
     if isinstance(loaded.value, dict):
         values = [entries.Placed(shown_name(file.name), loaded.value)]
@@ -86,7 +87,7 @@ def _captions(loaded: entries.Loaded, file: Path) -> tuple[list[Caption], Sequen
     faults = list(loaded.faults)
     for placed in values:
         try:
-            caption = _caption(placed)
+            caption = _caption(placed, prompts)
         except EntryError as error:
             faults.append(Fault(placed.where, str(error)))
             continue
@@ -101,11 +102,12 @@ def _captions(loaded: entries.Loaded, file: Path) -> tuple[list[Caption], Sequen
     return list(found.values()), faults
 
 
-def _caption(placed: entries.Placed) -> Caption:
+def _caption(placed: entries.Placed, prompts: Collection[str]) -> Caption:
     value = placed.value
     if not isinstance(value, dict):
         raise EntryError(f"is {shown(value)}, not an object")
-    if value.get("task", "caption") != "caption":
+    # `pllava eval captions` asks for its captions as for any answer: by the question they are told.
+    if value.get("task", "caption") != "caption" and value.get("question") not in prompts:
         raise EntryError("is no caption but an answer")
     path = next((value[key] for key in NAMES if isinstance(value.get(key), str)), None)
     ids = tuple(str(value[key]) for key in IDS if isinstance(value.get(key), str | int))
@@ -140,7 +142,7 @@ def _timestamps(value: Mapping[str, Any]) -> tuple[float, ...]:
     frames = value.get("frames")
     times = frames.get("timestamps_s") if isinstance(frames, dict) else None
     listed = times if isinstance(times, list) else []
-    return tuple(float(each) for each in listed if isinstance(each, int | float) and abs(each) < _LONGEST_S)
+    return tuple(float(each) for each in listed if isinstance(each, int | float) and abs(each) < LONGEST_S)
 
 
 Index = Mapping[tuple[str, str], Sequence[Caption]]

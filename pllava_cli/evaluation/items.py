@@ -97,6 +97,8 @@ class Verdict:
     """1 or 0 where answers are right or wrong; a judge's number where one gives numbers."""
     note: str = ""
     """Why, if that is not plain: the option that was read, or a judge's reply that was not understood."""
+    key: str = ""
+    """Of a judge's: SHA-256 of the request, by which the store of verdicts has its words."""
 
 
 @dataclass(frozen=True)

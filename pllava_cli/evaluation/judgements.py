@@ -49,6 +49,8 @@ class Judgement:
     """Its last characters, if it is longer than a reply should be."""
     meaning: Meaning
     created: str = field(default_factory=lambda: datetime.now(UTC).isoformat(timespec="milliseconds"))
+    key: str = field(default="", compare=False)
+    """Of the request, as the store has it; empty: it is not from a store."""
 
     @property
     def judge(self) -> str:
@@ -75,7 +77,7 @@ def not_understood(said: Said, judgement: Judgement, note: str = "") -> Verdict:
     parts = [
         part for part in (note, f"the judge's reply was not understood: {shown or 'it is empty'}") if part
     ]
-    return Verdict(said, "unparsed", 0.0, ": ".join(parts))
+    return Verdict(said, "unparsed", 0.0, ": ".join(parts), judgement.key)
 
 
 def judged_group(name: str, verdicts: Sequence[Verdict]) -> Group:

@@ -22,7 +22,9 @@ from pllava_cli.evaluation.verdicts import Store
 from pllava_cli.evaluation.wording import Instructions, load_instructions
 
 MOST_IN_A_ROW = 3
-"""Questions that fail one after the other, with no reply between: then it is not the questions."""
+"""Questions that fail one after the other, with no reply between: then it is not the questions. Refusals
+that may be for what a question holds are not counted once the judge has replied to another: whoever runs the
+command again asks those first, and nothing else."""
 GRACE_S = 10.0
 """How long replies that are under way are waited for when the run ends by an error."""
 
@@ -87,7 +89,7 @@ def judge_all(
     session = _Session(judge, store, new)
     session.run(lambda done: on_progress(known + done, len(by_key)) if on_progress else None)
     found = {key: store.get(key) for key in by_key}
-    if session.failures and not any(found.values()):
+    if session.failures and not any(found.values()) and not session.are_of_prompts():
         raise judge.failed(next(iter(session.failures.values())))
     return Outcome(
         {task.id: each for key, each in found.items() if each is not None for task in by_key[key]},
@@ -110,6 +112,8 @@ class _Session:
         self._stop = Event()
         self._is_closed = False
         self._in_a_row = 0
+        self._has_reply = store.has_reply_of(judge.model)
+        """Whether the judge has replied to anything, now or in an earlier run."""
         self._error: BaseException | None = None
         self.failures: dict[str, Failure] = {}
         """By prompt."""
@@ -139,6 +143,10 @@ class _Session:
                 self._is_closed = True
         if self._error is not None:
             raise self._error
+
+    def are_of_prompts(self) -> bool:
+        """Whether all that failed may have done so for what it held, as the judge replies to others."""
+        return self._has_reply and all(each.is_of_prompt for each in self.failures.values())
 
     def _wait(self, threads: Sequence[Thread]) -> None:
         until = time.monotonic() + GRACE_S
@@ -179,11 +187,13 @@ class _Session:
         with self._lock:
             if not self._is_closed:
                 self._store.append(key, judgement)
-                self._in_a_row = 0
+                self._in_a_row, self._has_reply = 0, True
 
     def _failed(self, key: str, failure: Failure) -> None:
         with self._lock:
             self.failures[key] = failure
+            if failure.is_of_prompt and self._has_reply:
+                return
             self._in_a_row += 1
             if failure.is_final or self._in_a_row >= MOST_IN_A_ROW:
                 self._end(self._judge.failed(failure))

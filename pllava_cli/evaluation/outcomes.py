@@ -23,6 +23,8 @@ _SLOW_TRIES = 3
 """Each takes the whole of its time: minutes go by before anyone is told."""
 _ODD_TRIES = 2
 """An answer that is JSON and no reply is often a server's hiccup, but not five times."""
+_OF_PROMPT = (400, 413, 422)
+"""Statuses by which servers refuse single prompts, as too long or for what they hold."""
 _SECRET_CHARACTERS = 8
 """A shorter key is a stand-in, such as EMPTY, and perhaps a word of a reply."""
 _SHOWN = 200
@@ -39,6 +41,7 @@ class Failure(Exception):  # noqa: N818 (one of two outcomes, told apart by its 
         hint: What to do about it.
         tries: How often it is worth trying, in all; None: as often as the judge has patience.
         is_final: Whether every other question would fare the same.
+        is_of_prompt: Whether it may be for what this question holds: a filter, or its length.
         pause_s: How long the server asks to be left alone; None: it does not.
     """
 
@@ -49,11 +52,12 @@ class Failure(Exception):  # noqa: N818 (one of two outcomes, told apart by its 
         tries: int | None,
         *,
         is_final: bool = False,
+        is_of_prompt: bool = False,
         pause_s: float | None = None,
     ) -> None:
         super().__init__(reason)
         self.reason, self.hint, self.tries = reason, hint, tries
-        self.is_final, self.pause_s = is_final, pause_s
+        self.is_final, self.is_of_prompt, self.pause_s = is_final, is_of_prompt, pause_s
 
 
 @dataclass(frozen=True)
@@ -116,9 +120,10 @@ class Reader:
             content = plain["choices"][0]["message"]["content"]
         except (KeyError, IndexError, TypeError):
             words = self._words(plain)
-            raise Failure(f"sends no reply{words or ' in its answer'}", _ADDRESS, _ODD_TRIES) from None
+            told = f"sends no reply{words or ' in its answer'}"
+            raise Failure(told, _ADDRESS, _ODD_TRIES, is_of_prompt=True) from None
         if content is not None and not isinstance(content, str):
-            raise Failure("sends a reply that is no text", "ask another model", _ODD_TRIES)
+            raise Failure("sends a reply that is no text", "ask another model", _ODD_TRIES, is_of_prompt=True)
         model = plain.get("model")
         return Reply(
             self._without_key(content or "")[-MAX_REPLY_CHARACTERS:],
@@ -152,7 +157,7 @@ class Reader:
                 raise Failure(f"sends to another address {told}", hint, 1, is_final=True)
             case _ if 400 <= status < 500:
                 hint = "see what the server says; the model may not take this prompt, or these parameters"
-                raise Failure(f"refuses the request {told}", hint, 1)
+                raise Failure(f"refuses the request {told}", hint, 1, is_of_prompt=status in _OF_PROMPT)
             case _:
                 pause_s = retry_after_s(answer.headers.get("retry-after"), time.time())
                 tries = None if status >= 500 else 1

@@ -7,7 +7,6 @@ place and a reason in one line, and reading goes on behind it. Nothing here open
 import codecs
 import json
 import os
-import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -28,6 +27,8 @@ MAX_LABEL = 100
 """Characters of what stands in a table's first column."""
 MAX_NAME_BYTES = 255
 """Of a file's name on the file systems in use (NAME_MAX of Linux and macOS)."""
+LONGEST_S = 1e9
+"""Of a clip, 31 years: what is later is no time."""
 _SHOWN = 60
 """So much of a value is enough in a message to find it by."""
 
@@ -83,7 +84,7 @@ class Entry:
         """An instant of a clip."""
         value = self.value(key)
         is_number = isinstance(value, int | float) and not isinstance(value, bool)
-        if not is_number or not 0 <= value <= sys.float_info.max:  # NaN is neither; an integer may be huge
+        if not is_number or not 0 <= value <= LONGEST_S:  # NaN is neither; an integer may be huge
             raise EntryError(f"{key} is {shown(value)}, not a time in seconds")
         return float(value)
 
@@ -246,6 +247,11 @@ def is_folder(path: Path) -> bool:
         return path.is_dir()
     except OSError:
         return False
+
+
+def is_there(path: Path) -> bool:
+    """Whether there is anything of this name; not if nobody may look, or none can have it."""
+    return os.path.exists(path)  # noqa: PTH110 (Path.exists raises on a name that is too long)
 
 
 def _opened(path: Path) -> BinaryIO:

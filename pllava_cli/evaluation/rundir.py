@@ -149,9 +149,14 @@ def _judged_by(plain: Mapping[str, Any]) -> "JudgedBy":
     from pllava_cli.evaluation.judged import JudgedBy
 
     model, most, folder = plain["model"], plain["max_tokens"], plain["instructions"]
+    texts = plain.get("texts")
     if not isinstance(model, str) or not isinstance(most, int):
         raise ValueError
-    return JudgedBy(model, most, None if folder is None else Path(folder))
+    if not (
+        texts is None or (isinstance(texts, dict) and all(isinstance(each, str) for each in texts.values()))
+    ):
+        raise ValueError
+    return JudgedBy(model, most, None if folder is None else Path(folder), texts)
 
 
 def _recording(plain: Mapping[str, Any]) -> Recording:

@@ -14,7 +14,18 @@ from pathlib import Path
 
 from pllava_cli.errors import UsageError
 from pllava_cli.evaluation.footage import Footage
-from pllava_cli.evaluation.items import Average, Benchmark, Fault, Group, Item, Manner, Result, Said, Verdict
+from pllava_cli.evaluation.items import (
+    Average,
+    Benchmark,
+    Fault,
+    Group,
+    Item,
+    Kind,
+    Manner,
+    Result,
+    Said,
+    Verdict,
+)
 from pllava_cli.evaluation.judgements import (
     Judgement,
     Task,
@@ -25,7 +36,7 @@ from pllava_cli.evaluation.judgements import (
     not_understood,
     unspoken,
 )
-from pllava_cli.evaluation.reading import Entry, gather, is_folder, load_list
+from pllava_cli.evaluation.reading import Entry, gather, is_folder, is_there, load_list
 from pllava_cli.evaluation.wording import Instructions
 from pllava_cli.video.probe import shown_name
 
@@ -115,18 +126,11 @@ def _places(data: Path) -> tuple[Path, Path]:
     for root in _ROOTS:
         for below in _QUESTIONS:
             folder = data / root / below
-            if any(_is_there(folder / _file(part)) for part in PARTS):
+            if any(is_there(folder / _file(part)) for part in PARTS):
                 return data / root, folder
     if not is_folder(data):
         raise UsageError(f"there is no folder {shown_name(data)}", _LAYOUT)
     raise UsageError(f"{shown_name(data)} holds none of the files of the Video-ChatGPT benchmark", _LAYOUT)
-
-
-def _is_there(path: Path) -> bool:
-    try:
-        return path.exists()
-    except OSError:
-        return False
 
 
 def _file(part: str) -> str:
@@ -229,7 +233,8 @@ def _verdict(dimension: Dimension, answers: Sequence[Said], judgement: Judgement
     if judgement.meaning.score is None:
         return not_understood(answers[0], judgement, dimension.name)
     value = judgement.meaning.score
-    return Verdict(answers[0], "right" if value > RIGHT_ABOVE else "wrong", value, dimension.name)
+    kind: Kind = "right" if value > RIGHT_ABOVE else "wrong"
+    return Verdict(answers[0], kind, value, dimension.name, judgement.key)
 
 
 def _averages(groups: Sequence[Group]) -> list[Average]:

@@ -10,7 +10,7 @@ import json
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from types import TracebackType
 from typing import IO, Any, NoReturn, Self
@@ -106,6 +106,10 @@ class Store:
         """Return what was said to a request, if it was ever made."""
         return self._newest.get(key)
 
+    def has_reply_of(self, model: str) -> bool:
+        """Whether a judge has replied that was asked for by this name."""
+        return any(each.model == model for each in self._newest.values())
+
     def append(self, key: str, judgement: Judgement) -> None:
         """Write a verdict; when this returns, it is on the disk.
 
@@ -114,7 +118,7 @@ class Store:
         """
         with _hinted():
             append(self._path, self._descriptor, _line(key, judgement))
-        self._newest[key] = judgement
+        self._newest[key] = replace(judgement, key=key)
 
     def _read(self, stream: IO[bytes], *, mend: bool) -> None:
         for line in lines(stream):
@@ -148,6 +152,7 @@ def _line(key: str, judgement: Judgement) -> bytes:
     plain = asdict(judgement)
     meaning = plain.pop("meaning")
     created = plain.pop("created")
+    plain["key"] = key
     # ASCII throughout: a reply may hold anything, and no reader may take it for a command or an end of line.
     text = json.dumps(
         {"schema": SCHEMA, "key": key} | plain | meaning | {"created": created},
@@ -176,7 +181,8 @@ def _parsed(line: Line) -> tuple[str, Judgement]:
     is_number = isinstance(score, int | float) and not isinstance(score, bool)
     if not (score is None or (is_number and 0 <= score <= HIGHEST)) or pred not in (None, "yes", "no"):
         raise LineError(f"a verdict whose score or pred is none: {score!r:.20}, {pred!r:.20}")
-    return key, Judgement(**texts, meaning=Meaning(None if score is None else float(score), pred))
+    meaning = Meaning(None if score is None else float(score), pred)
+    return key, Judgement(**texts, meaning=meaning, key=key)
 
 
 def _plain(line: Line) -> dict[str, Any]:

@@ -15,7 +15,7 @@ from typing import Any
 from pllava_cli.configfile import suggestion
 from pllava_cli.errors import UsageError
 from pllava_cli.evaluation.footage import Footage
-from pllava_cli.evaluation.items import Average, Benchmark, Group, Item, Manner, Result, Said, Verdict
+from pllava_cli.evaluation.items import Average, Benchmark, Group, Item, Kind, Manner, Result, Said, Verdict
 from pllava_cli.evaluation.judgements import (
     Judgement,
     Task,
@@ -28,7 +28,7 @@ from pllava_cli.evaluation.judgements import (
 )
 from pllava_cli.evaluation.matching import is_match
 from pllava_cli.evaluation.questionsets import SETS, QuestionSet
-from pllava_cli.evaluation.reading import Entry, EntryError, gather, is_folder, load_list, shown
+from pllava_cli.evaluation.reading import Entry, EntryError, gather, is_folder, is_there, load_list, shown
 from pllava_cli.evaluation.wording import Instructions
 from pllava_cli.prompts import check_text
 from pllava_cli.video.probe import shown_name
@@ -109,7 +109,7 @@ def _layout(chosen: QuestionSet) -> str:
 def _root(data: Path, chosen: QuestionSet) -> Path:
     below = [Path(root, folder) for root in _ROOTS for folder in chosen.folders]
     for folder in (data, *(data / each for each in below)):
-        if is_folder(folder) and (folder / _QUESTIONS).exists():
+        if is_folder(folder) and is_there(folder / _QUESTIONS):
             break
     else:
         if not is_folder(data):
@@ -229,7 +229,8 @@ def _judged(said: Said, judgement: Judgement | None) -> Verdict:
     meaning = judgement.meaning
     if meaning.score is None or meaning.pred is None:
         return not_understood(said, judgement)
-    return Verdict(said, "right" if meaning.pred == "yes" else "wrong", meaning.score)
+    kind: Kind = "right" if meaning.pred == "yes" else "wrong"
+    return Verdict(said, kind, meaning.score, key=judgement.key)
 
 
 def _matched(said: Said) -> Verdict:

@@ -4,9 +4,11 @@ The texts lie in `instructions/`, in this project's own words; whoever wants the
 gives a folder of files of the same names. What a judge says depends on them as it does on the judge.
 """
 
+import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from hashlib import sha256
 from pathlib import Path
 
 from pllava_cli.errors import UsageError
@@ -14,6 +16,8 @@ from pllava_cli.recordfile import check_regular, unreadable
 
 OURS = Path(__file__).parent / "instructions"
 SUFFIX = ".txt"
+_DIGITS = 16
+"""Of a digest that people compare: no two texts that anybody writes have them in common."""
 MAX_BYTES = 1 << 16
 """64 KiB: far more than a judge's instruction takes."""
 
@@ -77,7 +81,28 @@ def load_instructions(folder: Path | None = None) -> Instructions:
     files = {name: OURS / f"{name}{SUFFIX}" for name in PLACEHOLDERS}
     if folder is not None:
         files |= _own_files(folder)
-    return {name: Instruction(_checked(name, file)) for name, file in files.items()}
+    return {name: Instruction(_checked(name, _read(file), str(file))) for name, file in files.items()}
+
+
+def instructions_of(texts: Mapping[str, str], where: str) -> Instructions:
+    """Make instructions of texts that were kept, by name.
+
+    Args:
+        texts: All of them.
+        where: What holds them, for messages.
+
+    Raises:
+        UsageError: One is not there, lacks a placeholder or holds an unknown one.
+    """
+    lacking = next((name for name in PLACEHOLDERS if name not in texts), None)
+    if lacking is not None:
+        raise UsageError(f"{where} holds no text {lacking}", "judge the answers anew")
+    return {name: Instruction(_checked(name, texts[name], f"{where}, {name},")) for name in PLACEHOLDERS}
+
+
+def digest(*texts: str) -> str:
+    """Return what tells texts from others, for people: `sha256 0123456789abcdef`."""
+    return f"sha256 {sha256(json.dumps(texts).encode()).hexdigest()[:_DIGITS]}"
 
 
 def _own_files(folder: Path) -> dict[str, Path]:
@@ -95,8 +120,7 @@ def _own_files(folder: Path) -> dict[str, Path]:
     return {path.stem: path for path in found}
 
 
-def _checked(name: str, file: Path) -> str:
-    text = _read(file)
+def _checked(name: str, text: str, file: str) -> str:
     wanted, found = PLACEHOLDERS[name], _PLACEHOLDER.findall(text)
     hint = f"it is to hold {', '.join(f'{{{each}}}' for each in wanted)}, and no other word in braces"
     lacking = next((each for each in wanted if each not in found), None)

@@ -52,10 +52,9 @@ def bounded_indices(
         `n` ascending indices in [0, count). The frame at `end_s` counts as part of the segment.
     """
     last = count - 1
-    # Kept verbatim: Python's round(), half to even, decides which frame a time names.
-    first = 0 if start_s is None else min(max(0, round(start_s * fps)), last)
+    first = 0 if start_s is None else _named(start_s * fps, 0, last)
     if end_s is not None:
-        last = min(round(end_s * fps), last)
+        last = _named(end_s * fps, 0, last)
     return _spread(first, max(first, last), n)
 
 
@@ -68,8 +67,8 @@ def numbered_indices(
     `count`, and no number lies below 1 (magic-research/PLLaVA, tasks/eval/mvbench). Arguments as those of
     `bounded_indices`; a time t names the picture number `round(t * fps)`.
     """
-    first = 1 if start_s is None else min(max(1, round(start_s * fps)), count)
-    last = count if end_s is None else min(round(end_s * fps), count)
+    first = 1 if start_s is None else _named(start_s * fps, 1, count)
+    last = count if end_s is None else _named(end_s * fps, 1, count)
     return _spread(first, max(first, last), n)
 
 
@@ -122,6 +121,12 @@ def is_constant_rate(times_s: NDArray[np.float64], fps: float, until_s: float | 
         times_s = times_s[: int(np.searchsorted(times_s, until_s, side="right")) + 1]
     distance = np.abs(times_s * fps - np.arange(len(times_s)))
     return bool((distance < CONSTANT_RATE_TOLERANCE).all())
+
+
+def _named(place: float, least: int, most: int) -> int:
+    """Return the frame that a place between frames names, whatever lies outside brought within first."""
+    # Kept verbatim: Python's round(), half to even, decides which frame a time names. It takes no infinity.
+    return round(min(max(least, place), most))
 
 
 def _spread(first: int, last: int, n: int) -> list[int]:

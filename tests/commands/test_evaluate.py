@@ -11,6 +11,7 @@ import pytest
 
 from pllava_cli.records import Decoding
 from tests.commands.standin import CLIPS, RIGHT, Run, Stage, result, rows
+from tests.evaluation import fakejava
 
 TASKS = ("colour", "motion")
 
@@ -193,6 +194,36 @@ def test_dry_run_tells_and_changes_nothing(run: Run, stage: Stage) -> None:
     assert {each: each.read_bytes() for each in Path("out").iterdir()} == kept and len(stage.opened) == 1
 
 
+def test_a_clip_that_no_folder_can_hold_is_missing(run: Run, questions: Path) -> None:
+    entry = {"question": "What?", "candidates": ["a", "b"], "answer": 0}
+    write(questions, [entry | {"video": "/".join(["deep" * 50] * 25)}, entry | {"video": "clips/clip0.mp4"}])
+    done = run("mc", "questions.jsonl", "-o", "out", "--dry-run", "--json")
+    assert done.status == 0, done.err
+    assert (json.loads(done.out)["clips"], json.loads(done.out)["clips_missing"]) == (2, 1)
+
+
+def test_times_beyond_all_numbers_are_told_and_end_nothing(run: Run, questions: Path) -> None:
+    entry = {"video": "clips/clip0.mp4", "question": "What?", "candidates": ["a", "b"], "answer": 1}
+    write(questions, [entry, entry | {"start": 1e300}, entry | {"start": 0, "end": 1.8e307}])
+    done = run("mc", "questions.jsonl", "-o", "out")
+    assert done.status == 3 and done.err.count("not a time in seconds") == 2, done.err
+    assert len(result()["verdicts"]) == 1
+
+
+def test_captions_that_an_evaluation_has_made_are_scored_again(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("pycocoevalcap", reason="pycocoevalcap (extra: eval) is not installed")
+    (tmp_path / "java").mkdir()
+    fakejava.put(monkeypatch, tmp_path / "java", None)  # METEOR's start takes seconds
+    entries = [{"video": f"clip{clip}.mp4", "captions": ["A cat sits."]} for clip in range(CLIPS)]
+    Path("references.json").write_text(json.dumps(entries))
+    made = run("captions", "references.json", "--data", "clips", "-o", "out")
+    assert made.status == 0, made.err
+    again = run("captions", "references.json", "--captions", "out/answers.jsonl", "-o", "again")
+    assert again.status == 0 and again.out == made.out, again.err
+
+
 def test_json_is_the_result(run: Run) -> None:
     done = run("mc", "questions.jsonl", "-o", "out", "--json")
     assert done.status == 0 and json.loads(done.out) == result() and len(done.out.splitlines()) == 1
@@ -273,6 +304,9 @@ class TestSweep:
         (["mvbench"], "MVBench's folder is not named"),
         (["mvbench", "--data", "nowhere"], "there is no folder"),
         (["mvbench", "--data", "clips"], "is not MVBench"),
+        (["mvbench", "--data", "clips", "--tasks", ","], "--tasks names nothing"),
+        (["mvbench", "--data", "clips", "--tasks", ""], "--tasks names nothing"),
+        (["videoqa", "--set", "msvd", "--data", "x" * 300], "there is no folder"),
         (["mc", "gone.jsonl"], "there is no file"),
         (["mc", ""], "is empty"),
         (["mc", "clips/clip0.mp4"], "clip0.mp4"),

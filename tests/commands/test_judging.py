@@ -111,6 +111,125 @@ def test_a_run_that_is_scored_anew_keeps_its_verdicts(run: Run, stage: Stage, se
     assert len(server.asked) == 5 * CLIPS
 
 
+def test_every_score_tells_how_the_judge_was_asked(run: Run, server: Server) -> None:
+    assert run(*ANSWER).status == 0
+    server.says = "I cannot say."
+    assert run(*judged(server)).status == 0
+    kept = [json.loads(line) for line in Path("out/verdicts.jsonl").read_text().splitlines()]
+    found = result()
+    assert {each["kind"] for each in found["verdicts"]} == {"unparsed"}
+    assert sorted(each["key"] for each in found["verdicts"]) == sorted(each["key"] for each in kept)
+    told = found["settings"]
+    assert told["judge"] == "m" and told["judge at"] == server.url[7:-3]
+    assert told["judge's instructions"].startswith("our own (sha256 ")
+    assert told["judge's decoding"] == "temperature 0, 64 tokens at most"
+    assert run(*ANSWER).status == 0 and result() == found
+    server.says = "{'score': 4}"
+    assert run(*judged(server, "--instructions", str(texts()), "--max-tokens", "9")).status == 0
+    other = result()["settings"]
+    assert other["judge's instructions"].startswith(str(Path("texts").absolute()))
+    assert other["judge's instructions"][-25:] != told["judge's instructions"][-25:]
+    assert "9 tokens" in other["judge's decoding"] and {each["score"] for each in result()["verdicts"]} == {
+        4.0
+    }
+
+
+def texts(words: str = "") -> Path:
+    """A folder with a text of one's own."""
+    folder = Path("texts")
+    folder.mkdir(exist_ok=True)
+    (folder / "temporal.txt").write_text(f"{words}Judge {{prediction}}: {{question}} It is {{answer}}.")
+    return folder
+
+
+@pytest.mark.parametrize("becomes", ["gone", "edited", "spoilt"])
+def test_verdicts_are_found_whatever_becomes_of_the_instructions(
+    run: Run, server: Server, becomes: str
+) -> None:
+    assert run(*ANSWER).status == 0
+    first = run(*judged(server, "--instructions", str(texts())))
+    assert first.status == 0, first.err
+    if becomes == "gone":
+        shutil.rmtree("texts")
+    elif becomes == "edited":
+        texts("In other words. ")
+    else:
+        Path("texts/temporal.txt").write_bytes(b"\xff")
+    again = run(*ANSWER)
+    assert again.status == 0 and again.out == first.out, again.err
+    assert len(server.asked) == 5 * CLIPS
+
+
+@pytest.mark.parametrize("kept", [None, {}, {"temporal": "x"}])
+def test_without_the_instructions_answers_are_scored_without_verdicts(
+    run: Run, server: Server, kept: dict[str, str] | None
+) -> None:
+    """Of a folder that does not hold the texts."""
+    assert run(*ANSWER).status == 0
+    first = run(*judged(server, "--instructions", str(texts())))
+    noted = json.loads(Path("out/asked.json").read_text())
+    noted["judged_by"]["texts"] = kept
+    Path("out/asked.json").write_text(json.dumps(noted))
+    shutil.rmtree("texts")
+    done = run(*ANSWER)
+    assert done.status == 0 and rows(done.out)["GROUP"][-1] == "UNJUDGED", done.err
+    assert "verdicts are left out" in done.err and "they are kept" in done.err
+    again = run(*judged(server, "--instructions", str(texts())))
+    assert again.status == 0 and again.out == first.out and len(server.asked) == 5 * CLIPS
+
+
+def test_verdicts_of_another_server_are_told_once(run: Run, server: Server) -> None:
+    assert run(*ANSWER).status == 0
+    assert "were given before" not in run(*judged(server)).err
+    kept = Path("out/verdicts.jsonl")
+    port = server.url[7:-3]
+    kept.write_text(kept.read_text().replace(port, "far.example:443", 3))
+    again = run(*judged(server))
+    assert again.status == 0 and again.err.count("were given before") == 1, again.err
+    assert f"3 of 10 verdicts were given before, at far.example:443, and not at {port}" in again.err
+    assert "more than one judge" in " ".join(result()["notes"])
+
+
+def test_a_judge_that_refuses_some_prompts_does_so_again(run: Run, server: Server) -> None:
+    assert run(*ANSWER).status == 0
+    assert run(*judged(server)).status == 0
+    kept = Path("out/verdicts.jsonl")
+    kept.write_text("".join(kept.read_text().splitlines(keepends=True)[:6]))
+    server.status = 400
+    for _ in range(2):
+        done = run(*judged(server))
+        assert done.status == 3 and "0 judged, 6 judged before, 4 not" in done.err, done.err
+        assert sum(each["kind"] == "unjudged" for each in result()["verdicts"]) == 4
+
+
+@pytest.fixture
+def open_questions(questions: Path) -> None:
+    folder = Path("qa/MSVD_Zero_Shot_QA")
+    shutil.copytree(questions / "Videos" / "Benchmarking", folder / "videos")
+    for name, key in (("test_q", "question"), ("test_a", "answer")):
+        entries = [{"video_name": f"clip{clip}", key: f"{key} {clip}"} for clip in range(CLIPS)]
+        (folder / f"{name}.json").write_text(json.dumps(entries))
+
+
+def test_open_questions_tell_scores_to_two_digits_and_how_they_are_put(
+    run: Run, server: Server, open_questions: None
+) -> None:
+    words = ("videoqa", "--set", "msvd", "--data", "qa", "-o", "out")
+    collected = run(*words)
+    assert collected.status == 0, collected.err
+    ours = result()["settings"]["question's instruction"]
+    assert ours.startswith("our own (sha256 ") and "judge" not in result()["settings"]
+    server.says = "{'pred': 'yes', 'score': 3.25}"
+    done = run(*judged(server))
+    assert done.status == 0 and "mean score  3.25   from 0 to 5" in done.out, done.err
+    assert "accuracy    100.0" in done.out and all(each["key"] for each in result()["verdicts"])
+    Path("say.txt").write_text("Say it: {question}")
+    other = run(*words[:-1], "other", "--instruction-file", "say.txt")
+    assert other.status == 0
+    theirs = result("other")["settings"]["question's instruction"]
+    assert theirs.startswith("of a file (sha256 ") and theirs[-17:] != ours[-17:]
+
+
 def test_a_pair_is_drawn_whole(run: Run, stage: Stage) -> None:
     assert run(*ANSWER, "--sample", "1").status == 0
     ids = {each["id"] for each in result()["verdicts"]}

@@ -38,7 +38,7 @@ def record(path: str, text: str | None, segment: Segment | None = None, **fields
         id=inputs.clip_id(Path(path)),
         path=path,
         task=fields.get("task", "caption"),
-        question="Say.",
+        question=fields.get("question", "Say."),
         system="",
         segment=segment or Segment(),
         model=model,
@@ -81,7 +81,7 @@ def test_records_of_batch(tmp_path: Path) -> None:
     lines = [
         record("data/video1.mp4", None, error=failed),
         record("data/video1.mp4", "One."),
-        record("data/video1.mp4", "An answer.", task="ask"),
+        record("data/video1.mp4", "An answer.", task="ask", question="Who is it?"),
         record("data/video2.mp4", None, error=failed),
     ]
     file = tmp_path / "captions.jsonl"
@@ -89,6 +89,13 @@ def test_records_of_batch(tmp_path: Path) -> None:
     one, two = captions.said_from(TWO, file)
     assert (one.text, one.timestamps_s) == ("One.", (0.0, 1.5))
     assert (two.text, two.error) == (None, "it is torn")
+
+
+def test_answers_to_the_question_for_a_caption_are_captions(tmp_path: Path) -> None:
+    """As `pllava eval captions` has them in its folder."""
+    lines = [record("data/video1.mp4", "One.", task="ask"), record("data/video2.mp4", "Two.", task="ask")]
+    odd = json.dumps({"path": "data/video2.mp4", "text": "No.", "task": "ask", "question": ["Say."]})
+    assert texts(tmp_path, "".join(to_json_line(each) + "\n" for each in lines) + odd) == ["One.", "Two."]
 
 
 def test_of_two_captions_the_later_counts(tmp_path: Path) -> None:

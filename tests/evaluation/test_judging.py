@@ -126,6 +126,51 @@ def test_one_question_that_the_judge_does_not_take_ends_nothing(tmp_path: Path) 
     assert len(server.asked) == 21
 
 
+REFUSALS = [
+    refuses(400, "content filter"),
+    refuses(413, "too long"),
+    refuses(422, "not this one"),
+    sends(200, b'{"error": "moderated"}'),
+    says(7),
+]
+
+
+@pytest.mark.parametrize("at_once", [1, 4])
+def test_refused_prompts_end_no_run_that_has_replies(at_once: int, tmp_path: Path) -> None:
+    """However many there are, and though a second run asks nothing else."""
+    file = tmp_path / "v.jsonl"
+    with serving() as server:
+        server.by_prompt = {f"prompt {number}": act for number, act in enumerate(REFUSALS, 5)}
+        for asked in (20 - len(REFUSALS), 0):
+            with Store.open(file) as store:
+                outcome = judge_all(TASKS, server.judge(at_once=at_once), store)
+            assert (outcome.asked, len(outcome.judgements)) == (asked, 15)
+            assert set(outcome.unanswered) == {f"task/{number}" for number in range(5, 10)}
+        with Store.open(file) as store:
+            left = judge_all(TASKS[5:10], server.judge(at_once=at_once), store)
+        assert not left.judgements and len(left.unanswered) == 5
+
+
+def test_a_server_that_refuses_all_ends_the_run_though_another_model_has_replied(tmp_path: Path) -> None:
+    with serving() as server, Store.open(tmp_path / "v.jsonl") as store:
+        judge_all(TASKS[:3], server.judge(), store)
+        server.usual, judge = refuses(400, "unknown parameter"), server.judge(at_once=1)
+        judge.model = "other-judge"
+        with pytest.raises(UsageError, match="unknown parameter"):
+            judge_all(TASKS, judge, store)
+    assert len(server.asked) == 6
+
+
+@pytest.mark.parametrize("act", [refuses(401, "expired"), refuses(429, "slow down"), sends(500, b"")])
+def test_what_is_no_refusal_of_a_prompt_ends_a_run_that_has_replies(act: Act, tmp_path: Path) -> None:
+    with serving() as server, Store.open(tmp_path / "v.jsonl") as store:
+        judge_all(TASKS[:3], server.judge(), store)
+        server.usual = act
+        with pytest.raises(UsageError):
+            judge_all(TASKS, server.judge(at_once=1, retries=0), store)
+    assert len(server.asked) <= 6
+
+
 @pytest.mark.parametrize("at_once", [1, 8])
 @pytest.mark.parametrize(
     ("act", "words"),

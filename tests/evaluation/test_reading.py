@@ -113,6 +113,8 @@ WRONG: list[tuple[str, Any, str]] = [
     ("seconds", float("nan"), "key is nan, not a time"),
     ("seconds", float("inf"), "key is inf, not a time"),
     ("seconds", 10**400, "not a time"),
+    ("seconds", 1e10, "not a time"),
+    ("seconds", 1.8e308, "not a time"),
     ("file_name", 5, "key is 5, not the name"),
     ("file_name", "", "names no file"),
     ("file_name", ".", "names no file"),

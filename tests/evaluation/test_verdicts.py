@@ -30,6 +30,8 @@ def test_verdicts_come_back(tmp_path: Path) -> None:
     assert raw.isascii() and raw.count(b"\n") == 2
     with Store.open(file) as store:
         assert (store.get("k1"), store.get("k2"), store.get("k3"), len(store)) == (FIRST, ODD, None, 2)
+    assert [Store.peek(file).get(key).key for key in ("k1", "k2")] == ["k1", "k2"]  # type: ignore[union-attr]
+    assert Store.peek(file).has_reply_of("m") and not Store.peek(file).has_reply_of("m-1")
     assert Store.peek(file).get("k2") == ODD and len(Store.peek(tmp_path / "none.jsonl")) == 0
     assert not (tmp_path / "none.jsonl").exists()
     assert json.loads(raw.splitlines()[0]) == {

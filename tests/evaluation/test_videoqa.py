@@ -253,3 +253,11 @@ def test_the_right_answers_of_the_miniature_are_right(which: str, small: Path) -
     assert result.averages[0].value == 100.0
     wrong = videoqa.score(benchmark, [Said(item, "nothing of the kind") for item in items])
     assert wrong.averages[0].value == 0.0
+
+
+def test_a_folder_whose_files_cannot_be_looked_at_holds_nothing(tmp_path: Path) -> None:
+    (tmp_path / "d").mkdir()
+    whole = f"{tmp_path}/"
+    longest = whole + "d/../" * ((4094 - len(whole)) // 5) + "d"  # one more name is too long for the system
+    with pytest.raises(UsageError, match="does not hold MSVD-QA"):
+        videoqa.read(Path(longest), "msvd")

@@ -1,6 +1,9 @@
 """The index arithmetic against recorded values of the reference, and where it has none."""
 
+import itertools
 import json
+import math
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +14,7 @@ from pllava_cli.video.sampling import (
     bounded_indices,
     choose,
     is_constant_rate,
+    numbered_indices,
     uniform_indices,
 )
 
@@ -75,3 +79,25 @@ def test_a_hidden_picture_counts_as_in_the_reference() -> None:
     every = choose(times_s, Selection(1000), 25, "last")
     assert max(every.indices) == 159
     assert max(every.shown) == 158
+
+
+@pytest.mark.parametrize("indices", [bounded_indices, numbered_indices])
+@pytest.mark.parametrize(("fps", "far"), [(30.0, 1.7e308), (30.0, math.inf), (1e300, 1e9)])
+def test_times_beyond_all_numbers_are_clamped_like_others(
+    indices: Callable[..., list[int]], fps: float, far: float
+) -> None:
+    count = 100
+    assert indices(count, 4, fps, far, far) == indices(count, 4, 30.0, 1000.0, 1000.0)
+    assert indices(count, 4, fps, -far, far) == indices(count, 4, 30.0)
+    assert indices(count, 4, fps, None, -far) == indices(count, 4, 30.0, None, 0.0)
+
+
+@pytest.mark.parametrize("fps", [23.976, 25.0, 0.1])
+def test_which_frame_a_time_names_is_as_in_the_reference(fps: float) -> None:
+    """`round(t * fps)`, then brought within the clip."""
+    count, n = 50, 5
+    for start_s, end_s in itertools.product([0.0, 0.02, 0.5, 0.98, 1.0, 1.94, 1.99, 2.0, 7.5], repeat=2):
+        first, last = min(round(start_s * fps), count - 1), min(round(end_s * fps), count - 1)
+        step = (max(first, last) - first) / n
+        expected = [int(first + step / 2 + round(step * at)) for at in range(n)]
+        assert bounded_indices(count, n, fps, start_s, end_s) == expected

@@ -99,7 +99,8 @@ def _flat(verdict: Verdict) -> dict[str, Any]:
     item = plain(said.item)
     item.pop(_NOT_KEPT)
     spoken = {"said": said.text, "error": said.error, "timestamps_s": said.timestamps_s}
-    return item | spoken | {"kind": verdict.kind, "score": verdict.score, "note": verdict.note}
+    key = {"key": verdict.key} if verdict.key else {}
+    return item | spoken | {"kind": verdict.kind, "score": verdict.score, "note": verdict.note} | key
 
 
 def _finite(value: Any) -> Any:
