@@ -39,7 +39,7 @@ _STATUSES = {
 _ENVIRONMENT = {
     "PLLAVA_DEBUG": "If set and not 0, errors come with their traceback.",
     "XDG_CONFIG_HOME": "Where the folder pllava with the user's files is; ~/.config if unset.",
-    "XDG_CACHE_HOME": "Where the folder pllava with packed checkpoints is; ~/.cache if unset.",
+    "XDG_CACHE_HOME": "Where the folder pllava with what can be made again is; ~/.cache if unset.",
     "HF_HOME, HF_HUB_CACHE": "Where the model hub keeps checkpoints.",
     "NO_COLOR, TERM": "With NO_COLOR set there is no colour; with TERM=dumb no moving display either.",
 }
@@ -49,6 +49,7 @@ _FILES = {
     "$XDG_CONFIG_HOME/pllava/config.toml": "Settings of the user.",
     "$XDG_CONFIG_HOME/pllava/weights.toml": "Checkpoints and presets of the user; see pllava-weights(5).",
     "$XDG_CACHE_HOME/pllava/quantized": "Checkpoints packed by pllava-models-quantize(1).",
+    "$XDG_CACHE_HOME/pllava/visual": "Visual tokens of clips, kept by pllava-eval(1); may go at any time.",
 }
 
 
@@ -84,7 +85,7 @@ def page(path: tuple[str, ...], command: Any, related: str) -> str:
         *_arguments(command),
         *_options(command),
         *(_exit_statuses() if len(path) == 1 or not isinstance(command, TyperGroup) else []),
-        *_reference(list(settings.OPTIONS) if len(path) == 1 else settings_of(command)),
+        *_reference(list(settings.OPTIONS) if len(path) == 1 else settings_of(command), _variables(command)),
         ".SH EXAMPLES",
         *_examples(command.epilog or ""),
         ".SH SEE ALSO",
@@ -96,6 +97,11 @@ def page(path: tuple[str, ...], command: Any, related: str) -> str:
 def settings_of(command: Any) -> list[str]:
     """Return the settings that a command has flags for, and whose variables it reads therefore."""
     return list(getattr(command.callback, "settings", []))
+
+
+def _variables(command: Any) -> dict[str, str]:
+    """Return the variables that a command alone reads, and what for."""
+    return dict(getattr(command.callback, "variables", {}))
 
 
 def _walk(path: tuple[str, ...], command: Any) -> Iterator[tuple[tuple[str, ...], Any]]:
@@ -151,8 +157,13 @@ def _exit_statuses() -> Iterator[str]:
         yield from _entry(str(int(status)), meaning)
 
 
-def _reference(names: list[str]) -> Iterator[str]:
-    """Write where these settings come from, if there are any, and what else a command that has them reads."""
+def _reference(names: list[str], own: dict[str, str]) -> Iterator[str]:
+    """Write where these settings come from, if there are any, and what else a command that has them reads.
+
+    Args:
+        names: The settings.
+        own: What this command alone reads of the environment.
+    """
     if not names:
         return
     yield ".SH ENVIRONMENT"
@@ -162,7 +173,7 @@ def _reference(names: list[str]) -> Iterator[str]:
         " underscores for dashes."
     )
     yield from _entry(", ".join(map(settings.variable, names)), "The options of these names.")
-    for name, meaning in _ENVIRONMENT.items():
+    for name, meaning in (own | _ENVIRONMENT).items():
         yield from _entry(name, meaning)
     yield ".SH FILES"
     for name, meaning in _FILES.items():

@@ -14,11 +14,11 @@ _CLOSING = " \nOnly give the best option."
 
 
 def as_prompt(question: str, candidates: Sequence[str]) -> str:
-    """Return the user's turn that asks a question and offers its candidates."""
+    """Return the user's turn that asks a question and offers its candidates; white space at its end goes."""
     offered = "\n".join(
         f"({letter}) {text}" for letter, text in zip(ascii_uppercase, candidates, strict=False)
     )
-    return f"Question: {question}\nOptions:\n{offered}{_CLOSING}"
+    return f"Question: {question}\nOptions:\n{offered}".rstrip() + _CLOSING
 
 
 def as_reply(candidates: Sequence[str], answer: str) -> str:

@@ -59,6 +59,21 @@ def test_pages_list_the_variables_that_the_command_reads() -> None:
         assert variables(name) == set()
 
 
+def test_pages_tell_of_the_store_and_of_the_judges_key() -> None:
+    found = manpages.pages()
+    assert "$XDG_CACHE_HOME/pllava/visual" in found["pllava-eval-mvbench.1"].partition(".SH FILES")[2]
+    for name in ("PLLAVA_JUDGE_KEY", "OPENAI_API_KEY"):
+        told = found["pllava-eval-judge.1"].partition(".SH ENVIRONMENT")[2]
+        assert f".B {name}\n" in told and f".B {name}\n" not in found["pllava-eval-vcgbench.1"]
+
+
+def test_what_is_missing_of_mvbench_is_told_as_it_is() -> None:
+    page = " ".join(manpages.pages()["pllava-eval-mvbench.1"].split())
+    assert (
+        "whose video is missing counts as wrong" in page and "entry that lacks something, is left out" in page
+    )
+
+
 def test_every_command_tells_its_exit_statuses() -> None:
     for name, page in manpages.pages().items():
         is_group = ".SH COMMANDS" in page and name != "pllava.1"

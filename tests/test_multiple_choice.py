@@ -14,6 +14,11 @@ def test_a_question_and_its_candidates() -> None:
     )
 
 
+def test_white_space_at_the_end_of_the_candidates_goes() -> None:
+    prompt = as_prompt("Which way?", ["Up. ", "Down. \n"])
+    assert prompt == "Question: Which way?\nOptions:\n(A) Up. \n(B) Down. \nOnly give the best option."
+
+
 @pytest.mark.parametrize(
     ("answer", "reply"), [("Up.", "Best option:(A) Up."), ("Neither.", "Best option:(C) Neither.")]
 )

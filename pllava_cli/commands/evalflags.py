@@ -23,12 +23,13 @@ from pllava_cli.commands.options import (
 )
 from pllava_cli.commands.staffing import StaffingFlags, count
 from pllava_cli.errors import UsageError
-from pllava_cli.evaluation.asked import Scoring
+from pllava_cli.evaluation.choices import Scoring
 from pllava_cli.evaluation.questionsets import SETS
 from pllava_cli.settings import Settings
 
 QUESTIONS = "Questions"
 MOST_SAMPLED = 1_000_000
+LEAST_KEPT_GB, MOST_KEPT_GB = 0.1, 1_000_000
 
 
 @dataclass(frozen=True)
@@ -95,9 +96,17 @@ class EvalFlags(StaffingFlags, DeviceFlags, TextFlags, FrameFlags, CheckpointFla
         Option(
             "--keep-visual/--no-keep-visual",
             rich_help_panel=RUN,
-            help="Keep visual tokens of clips in the cache (20 GB at most), so that no clip is seen twice.",
+            help="Keep visual tokens of clips in the cache, so that no clip is seen twice.",
         ),
     ] = True
+    keep_visual_gb: Annotated[
+        str | None,
+        Option(
+            metavar="N",
+            rich_help_panel=RUN,
+            help="What all of them may take, in GB; 20 if not said. The least recently used go first.",
+        ),
+    ] = None
     dry_run: Annotated[
         bool, Option("--dry-run", help="Say what would be asked and what is answered, and change nothing.")
     ] = False
@@ -223,6 +232,28 @@ def sampled(flags: SampleFlags) -> tuple[int | None, int]:
         return number, settings.OPTIONS["seed"].check(settings.integer_text(flags.sample_seed))
     except ValueError as error:
         raise UsageError(f"--sample-seed: {error.args[0]}", "give a whole number") from None
+
+
+def most_kept_bytes(flags: EvalFlags) -> int | None:
+    """Read what visual tokens may take on the disk; None: as much as it is unasked.
+
+    Raises:
+        UsageError: It is no number, or out of range, or they are not kept at all.
+    """
+    text = flags.keep_visual_gb
+    if text is None:
+        return None
+    if not flags.keep_visual:
+        raise UsageError("--keep-visual-gb is for tokens that are kept", "leave --no-keep-visual out")
+    try:
+        number = settings.number_text(text)
+    except ValueError as error:
+        raise UsageError(f"--keep-visual-gb: {error}", "give a number of GB") from None
+    if not LEAST_KEPT_GB <= number <= MOST_KEPT_GB:
+        raise UsageError(
+            f"--keep-visual-gb {text} is not from {LEAST_KEPT_GB} to {MOST_KEPT_GB}", "choose another number"
+        )
+    return int(number * 10**9)
 
 
 def names(flag: str, text: str | None) -> Sequence[str]:

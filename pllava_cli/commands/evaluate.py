@@ -73,9 +73,10 @@ EXAMPLES = MVBENCH_EXAMPLES + "".join(
 def mvbench(terminal: Terminal, flags: MvbenchFlags) -> int:
     """Put MVBench's multiple-choice questions to a checkpoint.
 
-    DIR holds json/ and video/ as published; nothing is fetched. What is missing there counts as wrong and
-    is named. The folder gets the answers as records, and report.md, report.html and result.json; the same
-    command goes on with what is not answered yet. Exit status 3: some questions have no answer.
+    DIR holds json/ and video/ as published; nothing is fetched. A question whose video is missing counts as
+    wrong; a missing file of questions, and an entry that lacks something, is left out; both are named. The
+    folder gets the answers as records, and report.md, report.html and result.json; the same command goes on
+    with what is not answered yet. Exit status 3: some questions have no answer.
     """
     from pllava_cli.commands import evaluating  # not for --help
 

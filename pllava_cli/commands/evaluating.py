@@ -19,7 +19,7 @@ from pllava_cli.batch.output import Output
 from pllava_cli.batch.planning import Planned, Planner
 from pllava_cli.batch.work import Work
 from pllava_cli.commands import evalsummary, places, running, staffing, summary, working
-from pllava_cli.commands.evalflags import EvalFlags, output
+from pllava_cli.commands.evalflags import EvalFlags, most_kept_bytes, output
 from pllava_cli.commands.held import Held, differ_in_alpha
 from pllava_cli.commands.scoring import finish, plain, show
 from pllava_cli.commands.staffing import Needs
@@ -47,6 +47,7 @@ def run(terminal: Terminal, flags: EvalFlags, asked: Asked) -> int:
         PllavaError: It cannot be done; what was answered by then is kept.
     """
     settings = sweep(flags)
+    store = _visual_store(terminal, flags)
     out = output(flags, asked.benchmark, settings[0].settings)
     RunFolder(out).check(asked)
     terminal.progress.update("reading the questions", 0, 0)
@@ -63,7 +64,6 @@ def run(terminal: Terminal, flags: EvalFlags, asked: Asked) -> int:
     needs = staffing.needs(
         flags, flags.device, settings[0].settings.device, (), Turn(manner.answer_start, manner.is_inline)
     )
-    store = _visual_store(terminal, flags)
     needs = replace(needs, visual_store=store, held=Held(store))
     evaluation = _Evaluation(terminal, flags, asked, benchmark, notes, needs)
     if len(settings) == 1:
@@ -72,11 +72,12 @@ def run(terminal: Terminal, flags: EvalFlags, asked: Asked) -> int:
 
 
 def _visual_store(terminal: Terminal, flags: EvalFlags) -> "VisualStore | None":
+    most = most_kept_bytes(flags)
     if not flags.keep_visual or flags.dry_run:
         return None
-    from pllava_cli.visualstore.store import VisualStore
+    from pllava_cli.visualstore.store import MOST_BYTES, VisualStore
 
-    return VisualStore(warn=terminal.warn)
+    return VisualStore(most_bytes=MOST_BYTES if most is None else most, warn=terminal.warn)
 
 
 @dataclass(frozen=True)

@@ -1,9 +1,9 @@
 """`pllava eval judge`: have a language model score the answers that a run has collected."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
 import typer
 from typer import Option
@@ -40,6 +40,11 @@ _NUMBERS: tuple[tuple[str, str, Callable[[str], float]], ...] = (
 @dataclass(frozen=True)
 class JudgeFlags(OutputFlags):
     """What `judge` understands."""
+
+    variables: ClassVar[Mapping[str, str]] = {
+        "PLLAVA_JUDGE_KEY": "The key for the judge.",
+        "OPENAI_API_KEY": "The same, if that is not set: it goes out only over https or to this machine.",
+    }
 
     judge_url: Annotated[
         str | None,

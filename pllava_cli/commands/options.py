@@ -6,7 +6,7 @@ wrong value is reported in one form wherever it was written.
 
 import functools
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields
 from typing import Annotated, Any, ClassVar, TypeVar
 
@@ -54,6 +54,8 @@ class OutputFlags:
 
     own: ClassVar[frozenset[str]] = frozenset()
     """Flags that have the name of a setting and another meaning."""
+    variables: ClassVar[Mapping[str, str]] = {}
+    """What is read of the environment besides settings, and what for."""
 
     json: Annotated[bool, Option("--json", help="Write JSON instead of text.")] = False
     quiet: Annotated[bool, Option("-q", "--quiet", help="Say nothing but errors on stderr.")] = False
@@ -300,6 +302,7 @@ def takes(kind: type[Flags]) -> Callable[[Callable[..., int]], Callable[..., int
         ]
         run.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
         run.settings = settings_of(kind)  # type: ignore[attr-defined]  # for the manual page
+        run.variables = kind.variables  # type: ignore[attr-defined]  # likewise
         run.__annotations__ = {each.name: each.annotation for each in parameters}
         del run.__wrapped__  # whose own signature would be read instead
         return run

@@ -13,6 +13,7 @@ from pllava_cli.errors import UsageError
 from pllava_cli.evaluation import answering
 from pllava_cli.evaluation.asked import Asked
 from pllava_cli.evaluation.items import Benchmark, Result, Said
+from pllava_cli.evaluation.published import SAMPLE
 from pllava_cli.evaluation.rundir import RunFolder
 from pllava_cli.recording import Recording
 from pllava_cli.terminal import Terminal
@@ -59,7 +60,7 @@ def finish(
     scored = asked.score(benchmark, said, verdicts)
     settings = dict(scored.settings)
     settings |= {} if recording is None else answering.described(recording)
-    settings |= asked.described()
+    settings |= asked.described() | _sample(asked)
     if verdicts is not None and by is not None:
         settings |= by.described(verdicts.values())
     result = replace(scored, settings=settings, notes=[*notes, *scored.notes])
@@ -67,6 +68,13 @@ def finish(
     report.write(folder.path, result)
     terminal.pause()
     return result
+
+
+def _sample(asked: Asked) -> dict[str, str]:
+    """Say for people that not all questions were asked, if so."""
+    if asked.sample is None:
+        return {}
+    return {SAMPLE: f"{asked.sample} of each group at most, seed {asked.sample_seed}"}
 
 
 def _known(

@@ -90,7 +90,11 @@ class Opening:
         """
         from pllava_cli.engine import Captioner
 
-        captioner = Captioner(**self.checkpoint)
+        late: list[str] = []
+        arguments = dict(self.checkpoint)
+        if (store := arguments.get("visual_store")) is not None:
+            arguments["visual_store"] = store.telling(late.append)
+        captioner = Captioner(**arguments)
         where = f"{self.device or captioner.plan.device} on {platform.node()}"
         expected, found = self.assignment.recording.model, model_of(captioner)
         if replace(found, base=expected.base) != expected:  # an adapter's base may lie elsewhere
@@ -106,6 +110,7 @@ class Opening:
             f"{where}, {captioner.plan.dtype}",
             warnings=tuple(captioner.warnings),
             notes=(f"{captioner.checkpoint.name}: {notice}",) if notice else (),
+            late=late,
         )
 
 

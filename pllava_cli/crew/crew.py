@@ -203,18 +203,22 @@ class Crew:
 
     def _welcome(self, post: Post, ready: Ready) -> None:
         post.ready = ready
-        for say, texts in ((self._voice.warn, ready.warnings), (self._voice.note, ready.notes)):
-            for text in texts:
-                if text not in self._said:  # once, not by each
-                    self._said.add(text)
-                    say(text)
+        self._tell(self._voice.warn, ready.warnings)
+        self._tell(self._voice.note, ready.notes)
         self._voice.detail(
             f"worker {post.number + 1} is ready: {ready.where}, {ready.batch_size} clips at once,"
             f" {ready.decoders} decoders"
         )
 
+    def _tell(self, say: Callable[[str], None], texts: Iterable[str]) -> None:
+        for text in texts:
+            if text not in self._said:  # once, not by each
+                self._said.add(text)
+                say(text)
+
     def _made(self, post: Post, made: Made) -> Outcome:
         post.heed(made)
+        self._tell(self._voice.warn, made.warnings)
         ticket = post.tickets[made.number]
         job = ticket.job
         ticket.has_failed |= made.has_failed

@@ -46,6 +46,8 @@ class Made:
     batch_size: int
     waited_s: float
     worked_s: float
+    warnings: tuple[str, ...] = ()
+    """What has come up since the last one."""
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ import threading
 import traceback
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from queue import Empty, SimpleQueue
 from typing import Any
 
@@ -28,6 +28,8 @@ class Station:
     warnings: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
     """What the user should know of the checkpoint."""
+    late: list[str] = field(default_factory=list)
+    """Warnings that come up on the way are added here, by any thread, and go from here to the user."""
 
 
 Opener = Callable[[], Station]
@@ -101,7 +103,7 @@ class Worker:
             Ready(runner.batch_size, station.decoders, station.where, station.warnings, station.notes)
         )
         for outcome in runner.run(self._awaited()):
-            self._events.put(self._made(outcome, runner))
+            self._events.put(self._made(outcome, station))
         self._events.put(Ended())
 
     def _awaited(self) -> Iterator[Job]:
@@ -109,7 +111,9 @@ class Worker:
             self._numbers[id(ticket.job)] = ticket.number  # the runner holds it until its last outcome
             yield ticket.job
 
-    def _made(self, outcome: Outcome, runner: Runner) -> Made:
+    def _made(self, outcome: Outcome, station: Station) -> Made:
+        runner = station.runner
+        warnings = tuple(station.late.pop(0) for _ in range(len(station.late)))
         find = self._numbers.pop if outcome.is_last else self._numbers.__getitem__
         return Made(
             find(id(outcome.job)),
@@ -119,6 +123,7 @@ class Worker:
             runner.batch_size,
             runner.waited_s,
             runner.worked_s,
+            warnings,
         )
 
 

@@ -68,6 +68,7 @@ def described(recording: Recording) -> dict[str, str]:
         "frames": str(model.num_frames),
         "pooling shape": "x".join(map(str, model.pooling_shape)),
         "visual tokens kept": None if model.keep_tokens == 1 else f"{model.keep_tokens:g}",
+        "encoding": model.encode,
         "precision": model.dtype,
         "quantisation": model.quantize,
         "decoding": f"greedy, {decoding.max_new_tokens} tokens at most",

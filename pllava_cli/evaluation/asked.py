@@ -7,17 +7,16 @@ line that they were made with.
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, cast, get_args
+from typing import TYPE_CHECKING, Any, cast, get_args
 
 from pllava_cli.errors import UsageError
 from pllava_cli.evaluation import sample
+from pllava_cli.evaluation.choices import Scoring
 from pllava_cli.evaluation.items import Benchmark, Item, Result, Said
 
 if TYPE_CHECKING:
     from pllava_cli.evaluation.judgements import Judgement
 
-Scoring = Literal["strict", "reference"]
-"""How the option that an answer chooses is read; see `choices`."""
 VIDEOQA = "videoqa-"
 """What the names of the benchmarks of open questions begin with."""
 

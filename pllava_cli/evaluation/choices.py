@@ -25,6 +25,7 @@ from pllava_cli.evaluation.items import Average, Benchmark, Group, Kind, Result,
 from pllava_cli.multiple_choice import REPLY_START
 
 Scoring = Literal["strict", "reference"]
+"""How the option that an answer chooses is read."""
 
 REFERENCE_LETTERS = "abcdefg"
 """Source: the reference's verdicts (magic-research/PLLaVA, 6f49fd2), where `(H)` is never right."""

@@ -28,7 +28,7 @@ class Task:
     prefix: str
     """Where its videos are under video/."""
     is_frames: bool = False
-    """Whether a clip is a folder of pictures, 00001.jpg and so on, `FRAMES_FPS` of them a second."""
+    """Whether a clip is a folder of pictures, 00001.jpg and so on; see `video.folder`."""
     is_bounded: bool = False
     """Whether each question is about a part of its clip, from `start` to `end`."""
 
@@ -61,8 +61,6 @@ TASKS = (
 
 Source: magic-research/PLLaVA (6f49fd2), tasks/eval/mvbench, after OpenGVLab/Ask-Anything, video_chat2.
 """
-FRAMES_FPS = 3
-"""Pictures a second in folders of frames. Source: the same; the folder of TVQA is named after it."""
 
 _LAYOUT = (
     "DATA holds json/ with action_sequence.json and so on, and video/ with star/Charades_v1_480/ and so on"

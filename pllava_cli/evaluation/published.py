@@ -13,6 +13,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+from pllava_cli.evaluation import wordings
 from pllava_cli.evaluation.items import Result
 
 _FILE = Path(__file__).with_name("published.toml")
@@ -20,6 +21,8 @@ _CHECKPOINT = ("checkpoint", "model")
 """What a run's settings may call the checkpoint."""
 _ALSO = {"pooling shape": ("pooling shape", "pooling"), "frames": ("frames", "num frames")}
 """What a run's settings may call another setting."""
+SAMPLE = "sample"
+"""The setting that says how a part of the questions was drawn; all were asked where it is not there."""
 
 
 @dataclass(frozen=True)
@@ -97,6 +100,9 @@ class Published:
     def differences(self, result: Result) -> list[str]:
         """Say in what a run differs from what is printed, as far as the run tells; none: in nothing known."""
         found = [self._checkpoint(result.settings), *self._settings(result.settings), self._size(result)]
+        drawn = setting(result.settings, SAMPLE)
+        if drawn is not None:
+            found.append(f"only a sample was asked: {drawn}")
         scoring = result.scoring.casefold()
         if self.scoring and self.scoring not in scoring:
             found.append(f"it was scored by “{result.scoring}”, not by the reference's rules")
@@ -110,6 +116,7 @@ class Published:
         unjudged = sum(verdict.kind == "unjudged" for verdict in result.verdicts)
         if unjudged:
             found.append(f"answers not judged yet: {unjudged:,}")
+        found += wordings.differences(result)
         return [each for each in found if each]
 
     def _checkpoint(self, settings: Mapping[str, str]) -> str:
@@ -123,7 +130,11 @@ class Published:
         found = []
         for name, value in self.settings.items():
             used = setting(settings, *_ALSO.get(name, (name,)))
-            if used is not None and re.findall(r"\d+", used) != re.findall(r"\d+", value):
+            if used is None or re.findall(r"\d+", used) == re.findall(r"\d+", value):
+                continue
+            if name == "alpha":
+                found.append(f"alpha {used}, published at {value}")
+            else:
                 found.append(f"{name} {used} instead of {value}")
         return found
 

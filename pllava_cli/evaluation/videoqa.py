@@ -36,9 +36,11 @@ from pllava_cli.video.probe import shown_name
 INSTRUCTION = (
     "The frames above were taken from one video, from its first moment to its last, and stand in their "
     "order. Answer the question from what they show, as briefly as it allows.\n"
-    "Question: {question}\n"
+    "Question: {question} \n"
 )
-"""What a checkpoint is told with each question unless the user gives another text that holds `{question}`."""
+"""What a checkpoint is told with each question unless the user gives another text that holds `{question}`.
+
+The space before the line's end is as magic-research/PLLaVA (6f49fd2) puts these questions."""
 QUESTION = "{question}"
 MANNER = Manner("", answer_start="\nAnswer: In the video,", is_inline=True)
 """Kept verbatim, for a score depends on it: the reference makes every reply begin with these words

@@ -64,7 +64,8 @@ class Shelf:
 
     def keep(self, key: str, visual: VisualTokens, report: "DecodeReport") -> None:
         """Keep a clip's visual tokens, if there is room."""
-        self._store.put(key, to_bytes(Entry(visual, report), key))
+        if not self._store.is_closed:
+            self._store.put(key, to_bytes(Entry(visual, report), key))
 
     def key(self, content: Content, start_s: float | None, end_s: float | None) -> str:
         """By which a clip is found: 64 hexadecimal digits."""

@@ -7,6 +7,7 @@ nothing can be written a run goes on without.
 
 import os
 import re
+import shutil
 import tempfile
 import threading
 import time
@@ -27,6 +28,8 @@ MOST_ENTRY_BYTES = 1 << 30
 MARGIN = 0.1
 """Share of the bound that is made free at once: to find what has not been used for longest takes a look at
 every entry."""
+LEAST_FREE_BYTES, LEAST_FREE_SHARE = 10**9, 0.05
+"""What stays free of the disk, the lesser of the two: this run's own answers must find room there."""
 SURVEY_EVERY = 0.02
 """Share of the bound after which entries of other processes are counted anew."""
 PARTIAL_S = 3600.0
@@ -53,9 +56,9 @@ class VisualStore:
 
     Args:
         folder: Where; None: `$XDG_CACHE_HOME/pllava/visual`. It is made once there is something to keep.
-        most_bytes: What all entries may take. To stay below it, those go that have not been used for longest,
-            but none that this store itself has kept or found: a run over more clips than there is room for
-            would else lose each of them before it comes back to it.
+        most_bytes: What all entries may take, and less where the disk is nearly full. To stay below it, those
+            go that have not been used for longest, but none that this store itself has kept or found: a run
+            over more clips than there is room for would else lose each of them before it comes back to it.
         warn: Told, once, why no more is kept; None: a `RuntimeWarning` says it.
     """
 
@@ -77,6 +80,15 @@ class VisualStore:
     def __reduce__(self) -> tuple[type["VisualStore"], tuple[Path, int]]:
         """What crosses to another process: which store it is."""
         return VisualStore, (self.folder, self.most_bytes)
+
+    def telling(self, warn: Callable[[str], None]) -> "VisualStore":
+        """The same store, that tells somebody else why no more is kept."""
+        return VisualStore(self.folder, self.most_bytes, warn)
+
+    @property
+    def is_closed(self) -> bool:
+        """Whether nothing more is kept."""
+        return self._is_closed
 
     def path(self, key: str) -> Path:
         """Where the entry of a key lies, if there is one."""
@@ -125,15 +137,21 @@ class VisualStore:
                 return False
             if self._used is None or self._since_survey > SURVEY_EVERY * self.most_bytes:
                 self._used, self._since_survey = sum(each.bytes for each in self._survey()), 0
-            if self._used + wanted > self.most_bytes:
-                self._used = self._evict(int((1 - MARGIN) * self.most_bytes) - wanted)
-            fits = self._used + wanted <= self.most_bytes
-            if fits:
+            spare = _spare_bytes(self.folder)
+            if self._used + wanted > self.most_bytes or wanted > spare:
+                room = min(self.most_bytes, self._used + max(spare, 0))
+                self._used = self._evict(int((1 - MARGIN) * room) - wanted)
+                spare = _spare_bytes(self.folder)
+            is_bounded = self._used + wanted <= self.most_bytes
+            if is_bounded and wanted <= spare:
                 self._used += wanted
                 self._since_survey += wanted
-        if not fits:
+                return True
+        if is_bounded:
+            self._close(f"the disk of {self.folder} is nearly full")
+        else:
             self._close(f"{self.folder} is full: this run has used all of its {bound}")
-        return fits
+        return False
 
     def _evict(self, aim: int) -> int:
         """Remove entries, the least recently used first, until no more is left than aimed at; returns it."""
@@ -176,6 +194,17 @@ class VisualStore:
 def visual_dir() -> Path:
     """The folder of the store, where none is named."""
     return configfile.cache_dir() / "visual"
+
+
+def _spare_bytes(folder: Path) -> int:
+    """What may still be written to the disk that a folder is on, or would be; below 0: it is too full.
+
+    Raises:
+        OSError: There is no telling.
+    """
+    there = next(each for each in (folder, *folder.absolute().parents) if each.exists())
+    disk = shutil.disk_usage(there)
+    return disk.free - int(min(LEAST_FREE_BYTES, LEAST_FREE_SHARE * disk.total))
 
 
 def _open_regular(path: Path) -> IO[bytes]:

@@ -5,11 +5,17 @@ import os
 import shutil
 import signal
 from collections.abc import Sequence
+from contextlib import ExitStack
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from pllava_cli.commands import places
+from pllava_cli.commands.staffing import Needs
 from pllava_cli.records import Decoding
+from pllava_cli.settings import Settings
+from pllava_cli.terminal import Terminal
 from tests.commands.standin import CLIPS, RIGHT, Run, Stage, result, rows
 from tests.evaluation import fakejava
 
@@ -93,6 +99,29 @@ def test_the_user_may_put_them_otherwise(run: Run, stage: Stage) -> None:
     assert (stage.opened[0].system, stage.opened[0].decoding.max_new_tokens) == ("Watch closely.", 9)
     assert run("mc", "questions.jsonl", "-o", "none", "--system", "").status == 0
     assert stage.opened[1].system == "" and result("none")["settings"]["system text"] == "none"
+
+
+@pytest.mark.parametrize(
+    ("words", "most"),
+    [((), 20 * 10**9), (("--keep-visual-gb", "1.5"), 15 * 10**8), (("--no-keep-visual",), None)],
+)
+def test_the_user_says_how_much_is_kept_of_clips(
+    run: Run, monkeypatch: pytest.MonkeyPatch, words: tuple[str, ...], most: int | None
+) -> None:
+    found, find = [], places.find
+
+    def noting(stack: ExitStack, terminal: Terminal, needs: Needs, fitted: Settings) -> Any:
+        found.append(needs.visual_store)
+        return find(stack, terminal, needs, fitted)
+
+    monkeypatch.setattr(places, "find", noting)
+    assert run("mc", "questions.jsonl", "-o", "out", *words).status == 0
+    assert [None if each is None else each.most_bytes for each in found] == [most]
+
+
+def test_a_sample_says_so_among_its_settings(run: Run) -> None:
+    assert run("mc", "questions.jsonl", "-o", "out", "--sample", "1", "--sample-seed", "3").status == 0
+    assert result()["settings"]["sample"] == "1 of each group at most, seed 3"
 
 
 def test_what_is_answered_is_not_asked_again(run: Run, stage: Stage) -> None:
@@ -315,6 +344,10 @@ class TestSweep:
         (["mc", "questions.jsonl", "--sample", "few"], "--sample: expected a whole number"),
         (["mc", "questions.jsonl", "--sample-seed", "1"], "--sample-seed is for a sample"),
         (["mc", "questions.jsonl", "--sample", "1", "--sample-seed", "x"], "--sample-seed: expected"),
+        (["mc", "questions.jsonl", "--keep-visual-gb", "much"], "--keep-visual-gb: expected a number"),
+        (["mc", "questions.jsonl", "--keep-visual-gb", "0"], "--keep-visual-gb 0 is not from 0.1"),
+        (["mc", "questions.jsonl", "--keep-visual-gb", "nan"], "--keep-visual-gb nan is not from 0.1"),
+        (["mc", "questions.jsonl", "--keep-visual-gb", "5", "--no-keep-visual"], "for tokens that are kept"),
         (["mc", "questions.jsonl", "--alpha", "4,,8"], "--alpha: expected a number, found ''"),
         (["mc", "questions.jsonl", "--frames", "4,0"], "--frames: "),
         (["mc", "questions.jsonl", "--pooling-shape", "2x2"], "--pooling-shape: "),

@@ -93,6 +93,7 @@ def test_answers_are_judged_once_and_the_report_is_made_anew(
     done = run(*judged(server))
     assert done.status == 0, done.err
     assert "mean over judged answers     4.00" in done.out and len(server.asked) == 5 * CLIPS
+    assert result()["settings"]["judge's instructions"].startswith("our own")
     assert "judge: m at 127.0.0.1" in result()["scoring"] and result()["settings"]["checkpoint"] == "stand-in"
     server.says = "{'score': 1}"
     again = run(*judged(server))

@@ -1,14 +1,15 @@
 """Workers without a model: runners that say which process they are in, and die when a clip tells them to.
 
 What a clip is named decides: `poison` kills its worker, `once` kills the first one that takes it, `half`
-kills the first one after its first answer, `bug` raises, `wait` waits until the file `go` is there.
+kills the first one after its first answer, `bug` raises, `late` warns, `wait` waits until the file `go` is
+there.
 """
 
 import os
 import signal
 import time
 from collections.abc import Generator, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from pllava_cli import inputs
@@ -30,6 +31,7 @@ class Runner:
     waited_s: float = 0.0
     worked_s: float = 0.0
     is_stopping: bool = False
+    late: list[str] = field(default_factory=list)
 
     def stop(self) -> None:
         self.is_stopping = True
@@ -52,6 +54,8 @@ class Runner:
             os.kill(os.getpid(), signal.SIGKILL)
         elif kind == "once":
             self.die_once(kind)
+        elif kind == "late":
+            self.late.append("the disk is full")
         elif kind == "bug":
             raise ZeroDivisionError("of a clip")
         while kind == "wait" and not (self.folder / "go").exists():
@@ -83,7 +87,8 @@ class Opener:
         if self.does == "die":
             os.kill(os.getpid(), signal.SIGKILL)
         mark.write_text(str(os.getpid()))
-        return Station(Runner(self.folder), 1, "here", warnings=("it is odd",), notes=("it is a stub",))
+        runner = Runner(self.folder)
+        return Station(runner, 1, "here", ("it is odd",), ("it is a stub",), runner.late)
 
 
 def job(name: str, questions: tuple[str | None, ...] = (None,)) -> Job:

@@ -95,6 +95,12 @@ def test_each_job_is_done_once_and_all_workers_have_some(crew: Make, heard: Hear
     assert heard.warnings == ["it is odd"] and heard.notes == ["it is a stub"]
 
 
+def test_what_comes_up_on_the_way_is_told_once(crew: Make, heard: Heard) -> None:
+    with crew("load", "load") as workers:
+        assert len(list(workers.run(jobs("late-1", "late-2", "late-3", plain=4)))) == 7
+    assert heard.warnings == ["it is odd", "the disk is full"]
+
+
 def test_there_may_be_nothing_to_do(crew: Make) -> None:
     with crew("load", "load") as workers:
         assert list(workers.run([])) == []

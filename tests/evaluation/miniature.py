@@ -19,13 +19,14 @@ from typing import Any
 import cv2
 from PIL import Image
 
-from pllava_cli.evaluation.mvbench import FRAMES_FPS, TASKS, Task
+from pllava_cli.evaluation.mvbench import TASKS, Task
 from pllava_cli.shapes.captions import tell
 from pllava_cli.shapes.casting import cast
 from pllava_cli.shapes.choices import Item, choose
 from pllava_cli.shapes.questions import KINDS, NUMBERS, Question, ask
 from pllava_cli.shapes.render import Film, Picture, film, frames
 from pllava_cli.shapes.samples import MOST_CLIPS
+from pllava_cli.video.folder import FRAMES_FPS
 
 BORROWED = {
     "action_prediction": "action_sequence",

@@ -149,6 +149,8 @@ def test_settings_are_said_in_words() -> None:
     assert told["checkpoint"] == "pllava-7b" and told["alpha"] == "4" and told["frames"] == "16"
     assert told["pooling shape"] == "16x12x12" and told["answer start"] == "Best option:("
     assert told["decoding"] == "greedy, 100 tokens at most" and told["system text"] == "Look."
+    assert told["encoding"] == "exact"
+    assert described(replace(RECORDING, model=replace(MODEL, encode="int8")))["encoding"] == "int8"
     assert "clip" not in told and "visual tokens kept" not in told
     inline = replace(RECORDING, turn=Turn(is_inline=True), model=replace(MODEL, alpha=None, keep_tokens=0.5))
     assert described(inline)["clip"] == "leads the question" and "alpha" not in described(inline)

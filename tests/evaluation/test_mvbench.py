@@ -13,8 +13,9 @@ import pytest
 from pllava_cli.errors import UsageError
 from pllava_cli.evaluation.choices import score
 from pllava_cli.evaluation.items import Item, Said
-from pllava_cli.evaluation.mvbench import FRAMES_FPS, TASKS, read
+from pllava_cli.evaluation.mvbench import TASKS, read
 from pllava_cli.multiple_choice import as_prompt
+from pllava_cli.video.folder import FRAMES_FPS
 from tests.evaluation import miniature
 
 

@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import pytest
 
-from pllava_cli.evaluation import published
+from pllava_cli.evaluation import multiple, published, vcgbench
 from pllava_cli.evaluation.published import Published
 from tests.evaluation.results import percent, verdict
 
@@ -82,12 +82,29 @@ def test_the_curve_of_a_released_checkpoint_stands_alone() -> None:
 
 
 WHOLE = [verdict(number, "right", task) for task in list(printed("mvbench").groups) for number in range(200)]
-AS_PUBLISHED = {"checkpoint": "pllava-7b", "alpha": "4", "frames": "16", "pooling shape": "16x12x12"}
+AS_PUBLISHED = {
+    "checkpoint": "pllava-7b",
+    "alpha": "4",
+    "frames": "16",
+    "pooling shape": "16x12x12",
+    "encoding": "exact",
+    "decoding": "greedy, 100 tokens at most",
+    "system text": multiple.SYSTEM,
+}
+WORDS = "its system text is our own words, not the reference's"
 
 
-def test_a_run_like_the_papers_differs_in_nothing() -> None:
+def test_a_run_like_the_papers_differs_in_our_words() -> None:
     result = replace(percent(WHOLE, settings=AS_PUBLISHED, scoring="reference"), faults=())
-    assert printed("mvbench").differences(result) == []
+    assert printed("mvbench").differences(result) == [WORDS]
+
+
+def test_whose_words_the_users_are_is_not_known() -> None:
+    settings = AS_PUBLISHED | {"system text": "Watch closely."}
+    result = replace(percent(WHOLE, settings=settings, scoring="reference"), faults=())
+    assert printed("mvbench").differences(result) == [
+        "whether its system text is the reference's is not known"
+    ]
 
 
 @pytest.mark.parametrize(
@@ -97,11 +114,22 @@ def test_a_run_like_the_papers_differs_in_nothing() -> None:
         ({"frames": "4"}, "frames 4 instead of 16"),
         ({"pooling shape": "4x12x12"}, "pooling shape 4x12x12 instead of 16x12x12"),
         ({"quantisation": "4bit"}, "its weights are quantised: 4bit"),
+        ({"alpha": "0"}, "alpha 0, published at 4"),
+        ({"visual tokens kept": "0.1"}, "visual tokens kept 0.1 instead of 1"),
+        ({"encoding": "int8"}, "encoding int8 instead of exact"),
+        (
+            {"decoding": "greedy, 1 tokens at most"},
+            "decoding greedy, 1 tokens at most instead of greedy, 100 tokens at most",
+        ),
+        (
+            {"sample": "10 of each group at most, seed 0"},
+            "only a sample was asked: 10 of each group at most, seed 0",
+        ),
     ],
 )
 def test_other_settings_are_named(settings: dict[str, str], said: str) -> None:
     result = replace(percent(WHOLE, settings=AS_PUBLISHED | settings, scoring="reference"), faults=())
-    assert printed("mvbench").differences(result) == [said]
+    assert printed("mvbench").differences(result) == [said, WORDS]
 
 
 def test_samples_other_rules_faults_and_missing_verdicts_are_named() -> None:
@@ -113,7 +141,45 @@ def test_samples_other_rules_faults_and_missing_verdicts_are_named() -> None:
         "it was scored by “strict”, not by the reference's rules",
         "entries of the benchmark that could not be asked: 1",
         "answers not judged yet: 1",
+        "whether its system text is the reference's is not known",
     ]
+
+
+@pytest.mark.parametrize("name", ["videoqa-msrvtt", "videoqa-tgif"])
+def test_a_sample_is_named_where_nobody_knows_how_many_there_are(name: str) -> None:
+    result = percent([verdict(1)], name, AS_PUBLISHED | {"sample": "1 of each group at most, seed 0"})
+    assert any("only a sample was asked" in each for each in printed(name).differences(result))
+
+
+def test_whose_words_open_questions_were_put_and_judged_in() -> None:
+    told = {
+        "system text": "none",
+        "question's instruction": "our own (abc)",
+        "judge's instructions": "our own (abc)",
+    }
+    result = percent([verdict(1)], "videoqa-msvd", AS_PUBLISHED | told, "judge: gpt-3.5-turbo-0125 at x")
+    assert printed("videoqa-msvd").differences(result)[-2:] == [
+        "its instruction is our own words, not the reference's",
+        "the judge was asked in our own words, not in the reference's",
+    ]
+    others = (
+        AS_PUBLISHED
+        | told
+        | {"question's instruction": "of a file (abc)", "judge's instructions": "/texts (abc)"}
+    )
+    assert printed("videoqa-msvd").differences(replace(result, settings=others))[-2:] == [
+        "whether its instruction is the reference's is not known",
+        "whether the judge's texts are the reference's is not known",
+    ]
+    unjudged = replace(result, scoring="word match, no judge")
+    assert not any("the judge was" in each for each in printed("videoqa-msvd").differences(unjudged))
+
+
+def test_consistency_is_not_judged_as_the_reference_does() -> None:
+    told = AS_PUBLISHED | {"system text": vcgbench.SYSTEM}
+    result = percent([verdict(1)], "vcgbench", told, "judge: gpt-3.5-turbo-0125 at x")
+    found = printed("vcgbench").differences(result)
+    assert WORDS in found and "of consistency it saw each answer beside its own question" in found[-1]
 
 
 def test_another_judge_is_named() -> None:

@@ -54,7 +54,10 @@ def test_what_is_read(which: str, small: Path) -> None:
     for item, entry, right in zip(benchmark.items, entries, answers, strict=True):
         assert (item.question, item.answer, item.group) == (entry["question"], right["answer"], which)
         assert item.clip.is_file() and item.clip.stem.removeprefix("v_") == entry["video_name"]
-        assert f"Question: {entry['question']}\n" in item.prompt and item.prompt.count(entry["question"]) == 1
+        assert (
+            item.prompt.endswith(f"Question: {entry['question']} \n")
+            and item.prompt.count(entry["question"]) == 1
+        )
     manner = benchmark.manner
     assert manner.is_inline and manner.answer_start == "\nAnswer: In the video,"
     assert (manner.system, manner.max_new_tokens) == ("", 100)

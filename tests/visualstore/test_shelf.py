@@ -10,6 +10,7 @@ import torch
 from pllava_cli.encoded import DecodedClip
 from pllava_cli.errors import ClipError
 from pllava_cli.model.visual import VisualTokens
+from pllava_cli.visualstore import shelf as module
 from pllava_cli.visualstore.shelf import Shelf
 from pllava_cli.visualstore.store import VisualStore
 from tests.visualstore.test_entry import REPORT
@@ -95,6 +96,20 @@ def test_damaged_entry_is_made_anew(store: VisualStore, clip: Path) -> None:
         entry.write_bytes(damaged)
         assert [is_found(store, clip), is_found(store, clip)] == [False, True]
     assert len(entry.read_bytes()) == len(content)
+
+
+def test_nothing_is_written_out_for_a_store_that_keeps_no_more(
+    tmp_path: Path, clip: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told: list[str] = []
+    full = VisualStore(tmp_path / "store", 1, told.append)
+    assert not is_found(full, clip) and len(told) == 1
+
+    def refuse(*_: object) -> bytes:
+        raise AssertionError("written out")
+
+    monkeypatch.setattr(module, "to_bytes", refuse)
+    assert not is_found(full, clip) and len(told) == 1
 
 
 def test_clip_that_changes_while_it_is_decoded_is_not_kept(store: VisualStore, clip: Path) -> None:

@@ -12,6 +12,8 @@ import time
 import warnings
 from hashlib import sha256
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
@@ -30,6 +32,20 @@ def used(store: VisualStore, number: int, days_ago: float) -> None:
 
 def numbers(store: VisualStore, most: int = 40) -> set[int]:
     return {number for number in range(most) if store.path(key(number)).exists()}
+
+
+class Disk:
+    """A disk of a size and with so much free, less what the store has put there."""
+
+    TOTAL, SPARED = 2000, 100
+
+    def __init__(self, folder: Path, free: int) -> None:
+        self.folder, self.free = folder, free
+
+    def __call__(self, path: Path) -> Any:
+        assert path.exists()
+        kept = sum(each.stat().st_size for each in self.folder.rglob("*.safetensors"))
+        return SimpleNamespace(total=self.TOTAL, free=self.free - kept)
 
 
 @pytest.fixture
@@ -165,6 +181,25 @@ class TestTrouble:
         assert "No space left on device" in said and str(store.folder) in said
         assert store.get(key(0)) == b"there" and numbers(store) == {0}
         assert list(store.folder.rglob("*.partial")) == []
+
+    def test_nearly_full_disk(
+        self, store: VisualStore, told: list[str], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """What others have kept goes first; this run's own answers find room in any case."""
+        disk = Disk(store.folder, free=1000 + Disk.SPARED)
+        monkeypatch.setattr(module.shutil, "disk_usage", disk)
+        for number in range(4):
+            store.put(key(number), bytes(200))
+            used(store, number, 10 - number)
+        later = VisualStore(store.folder, 1000, told.append)
+        disk.free -= 100
+        later.put(key(20), bytes(150))
+        assert numbers(later) == {1, 2, 3, 20} and told == []
+        disk.free = 100 + Disk.SPARED
+        for number in (21, 22):
+            later.put(key(number), bytes(700))
+        assert len(told) == 1 and "the disk of" in told[0] and "nearly full" in told[0]
+        assert numbers(later) == {20} and later.is_closed
 
     def test_nowhere_to_write(self, tmp_path: Path, told: list[str]) -> None:
         (tmp_path / "file").touch()

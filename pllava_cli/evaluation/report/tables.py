@@ -169,10 +169,7 @@ def comparability(result: Result, published: Published) -> str:
     differences = published.differences(result)
     if differences:
         return f"{origin} This run is not comparable with them: {'; '.join(differences)}."
-    return (
-        f"{origin} This run differs from theirs in nothing that it tells; neither its data nor the wording "
-        "around its questions were compared."
-    )
+    return f"{origin} This run differs from theirs in nothing that it tells; its data were not compared."
 
 
 def details(verdict: Verdict, result: Result) -> list[tuple[str, str]]:
