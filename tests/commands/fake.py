@@ -94,9 +94,14 @@ def make_captioner(script: Script) -> type:
             offline: bool = False,
             decode_timeout_s: float = 60.0,
             on_progress: Callable[[str, int, int], None] | None = None,
+            visual_store: object | None = None,
         ) -> None:
             script.loaded.append(
-                {key: value for key, value in locals().items() if key not in ("self", "script")}
+                {
+                    key: value
+                    for key, value in locals().items()
+                    if key not in ("self", "script", "visual_store")
+                }
             )
             if script.load_error is not None:
                 raise script.load_error

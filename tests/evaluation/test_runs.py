@@ -64,3 +64,31 @@ def test_the_clip_may_lead_the_question(run: Run, miniature_mvbench: Path, tmp_p
     records = [json.loads(line) for line in Path("qa/answers.jsonl").read_text().splitlines()]
     assert records and all(each["turn"]["is_inline"] and each["system"] == "" for each in records)
     assert "word match" in out and "pllava eval judge qa" in err
+
+
+def test_what_a_judge_is_shown_is_what_was_said(run: Run, tmp_path: Path) -> None:
+    from tests.evaluation import judge_server, miniature
+
+    miniature.vcgbench(tmp_path / "data", clips=1)
+    status, _, err = run("vcgbench", "--data", "data", "-o", "vcg")
+    assert status == 0, err
+    answers = [json.loads(line)["text"] for line in Path("vcg/answers.jsonl").read_text().splitlines()]
+    assert len(answers) == 6 and all(answers)
+    with judge_server.serving(judge_server.says('{"score": 3}')) as server:
+        assert app.main(["eval", "judge", "vcg", "--judge-url", server.url, "--judge-model", "m"]) == 0
+        assert len(server.prompts) == 11  # three dimensions of three answers, and one each of the others
+        assert all(any(answer in prompt for prompt in server.prompts) for answer in answers)
+    assert {each["value"] for each in result("vcg")["averages"]} == {3.0}
+
+
+def test_captions_are_near_those_of_its_own_world(run: Run, tmp_path: Path) -> None:
+    pytest.importorskip("pycocoevalcap", reason="BLEU and the like need the extra eval")
+    from pllava_cli.shapes import dataset
+    from pllava_cli.shapes.samples import Recipe
+
+    dataset.make(tmp_path / "shapes", Recipe(4, seed=3), 1, lambda done: None)
+    words = ("captions", tmp_path / "shapes" / "captions.jsonl", "--data", tmp_path / "shapes", "-o", "out")
+    status, _, err = run(*words)
+    assert status == 0, err
+    values = {each["name"]: each["value"] for each in result("out")["groups"]}
+    assert values["BLEU-1"] > 60 and values["ROUGE-L"] > 60  # of other clips' captions these are near 40
