@@ -47,12 +47,12 @@ class Engine:
     """None: the question and the clip's name."""
 
     def encode_many(self, decoded: Sequence[DecodedClip], *, max_new_tokens: int) -> Any:
-        self.encoding()
         for each in decoded:
             assert each.pictures is not None and each.pictures.shape == (2, SIDE, SIDE, 3)
         if len(decoded) > self.fit:
             raise MemoryFullError(f"no room for {len(decoded)} clips", "use fewer")
         self.batches.append(list(dict.fromkeys(each.path.name for each in decoded)))
+        self.encoding()
         clips = [SeenClip(each.path, each.report, 4, {"decode": 0.1, "encode": 0.2}) for each in decoded]
         return SimpleNamespace(clips=clips, said=0)
 
