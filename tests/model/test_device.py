@@ -329,22 +329,22 @@ class TestOffers:
     @pytest.mark.parametrize(
         ("free_gb", "named", "hint"),
         [
-            (16.5, {"device", "quantize"}, "use --quantize 4bit"),
-            (16.5, {"device"}, "use a smaller checkpoint, or free memory"),
-            (6.0, set(), "use a smaller checkpoint, or free memory"),
+            (16.5, ("device", "quantize"), "use --quantize 4bit"),
+            (16.5, ("device",), "use a smaller checkpoint, or free memory"),
+            (6.0, (), "use a smaller checkpoint, or free memory"),
         ],
         ids=str,
     )
     def test_no_option_is_named_that_the_user_has_not(
-        self, free_gb: float, named: set[str], hint: str, machine: Machine
+        self, free_gb: float, named: tuple[str, ...], hint: str, machine: Machine
     ) -> None:
         machine.has(cpu=free_gb)
         with pytest.raises(DeviceError) as caught:
-            choose(SEVEN_B, dtype="bf16", quantize="none", named=named)
+            choose(SEVEN_B, dtype="bf16", quantize="none", named=set(named))
         assert caught.value.hint.startswith(hint)
         machine.has(64, 4)
         with pytest.raises(DeviceError) as caught:
-            choose(SEVEN_B, "cuda", "bf16", "none", named=named)
+            choose(SEVEN_B, "cuda", "bf16", "none", named=set(named))
         assert ("--device cpu" in caught.value.hint) is ("device" in named)
 
     def test_nothing_is_packed_without_bitsandbytes(self, machine: Machine) -> None:
