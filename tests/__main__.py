@@ -1,5 +1,6 @@
 """Run every check of the project: `python -m tests`. Arguments are handed on to pytest."""
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -9,12 +10,13 @@ CHECKS = (
     ("ruff", "check", "."),
     ("ruff", "format", "--check", "."),
     ("mypy", "-p", "pllava_cli", "-p", "recipes"),
-    ("pytest", *sys.argv[1:]),
+    ("pytest", "-n", "logical", "--maxprocesses", "4", "--dist", "worksteal", *sys.argv[1:]),
 )
 
 
 def main() -> int:
     """Run the checks one after another; stop at none, fail if any fails."""
+    os.environ.setdefault("OMP_NUM_THREADS", "1")  # the processes share the cores, and the models are small
     failed = []
     for module, *arguments in CHECKS:
         print(f"== {module} {' '.join(arguments)}".rstrip(), flush=True)

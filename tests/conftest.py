@@ -1,5 +1,6 @@
 """Fixtures that several test modules share."""
 
+import fcntl
 import json
 import os
 import shutil
@@ -24,19 +25,28 @@ CORPUS_MAKER = SHARED / "tools" / "make_clips.py"
 def corpus(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder of small ordinary and odd clips with `manifest.json`.
 
-    Made once per session, or once for all in the folder that PLLAVA_TEST_CLIPS names.
+    Made once for all processes of a run, or once for all runs in the folder that PLLAVA_TEST_CLIPS names.
     """
-    kept = os.environ.get("PLLAVA_TEST_CLIPS")
-    folder = Path(kept) if kept else tmp_path_factory.mktemp("corpus")
-    if (folder / "manifest.json").is_file():
-        return folder
+    temporary = tmp_path_factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        temporary = temporary.parent
+    folder = Path(os.environ.get("PLLAVA_TEST_CLIPS") or temporary / "corpus")
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with folder.with_suffix(".lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not (folder / "manifest.json").is_file():
+            make_corpus(folder)
+    return folder
+
+
+def make_corpus(folder: Path) -> None:
+    """Write the corpus, or skip the test where it cannot be made."""
     if not CORPUS_MAKER.is_file():
         pytest.skip(f"no corpus maker beside the checkout ({CORPUS_MAKER})")
     if shutil.which("ffmpeg") is None or shutil.which("ffprobe") is None:
         pytest.skip("no ffmpeg to make clips with")
     made = subprocess.run([sys.executable, CORPUS_MAKER, folder], capture_output=True, text=True, check=False)
     assert made.returncode == 0, made.stderr
-    return folder
 
 
 @pytest.fixture(scope="session")
