@@ -1,20 +1,19 @@
 """What a pass through the network frees on a CPU is kept for the next one.
 
 Activations come and go with every layer. glibc gives memory back to the system once a few megabytes at the
-end of its heap are free, and the system clears every page that it hands out again: with the checkpoint that
-comes with the tool that was a fifth of the time of answering (benchmarks/eval_sweep.py).
+end of its heap are free, anything large at once, and the system clears every page that it hands out again:
+with the checkpoint that comes with the tool that was a fifth of the time of answering
+(benchmarks/eval_sweep.py), and with the shapes of a 7B more than a quarter of encoding a clip.
 """
 
 import ctypes
 from collections.abc import Callable
 from functools import cache
 
-KEPT_BYTES = 256 << 20
-"""Free memory at the end of the heap from which on the rest is given back."""
-LARGEST_BYTES = 32 << 20
-"""Allocations above this come from the system and go back there; the most that glibc takes on 64 bits."""
-_TRIM_THRESHOLD, _MMAP_THRESHOLD = -1, -3
-"""`M_TRIM_THRESHOLD` and `M_MMAP_THRESHOLD` of malloc.h."""
+KEPT_BYTES = 1 << 30
+"""Free memory at the end of the heap from which on the rest is given back: a layer of a 7B takes 0.4 GB."""
+_TRIM_THRESHOLD, _MMAP_MAX = -1, -4
+"""`M_TRIM_THRESHOLD` and `M_MMAP_MAX` of malloc.h."""
 
 
 def keep_freed() -> None:
@@ -22,7 +21,7 @@ def keep_freed() -> None:
     option = _function("mallopt")
     if option is not None:
         option(_TRIM_THRESHOLD, KEPT_BYTES)
-        option(_MMAP_THRESHOLD, LARGEST_BYTES)
+        option(_MMAP_MAX, 0)  # its threshold cannot be set above 32 MiB
 
 
 def give_back() -> None:

@@ -11,8 +11,8 @@ _CODE = """
 import resource
 from pllava_cli.model import heap
 {before}
-for number in range(20):
-    some = [bytearray(8 << 20) for _ in range(8)]
+for number in range(12):
+    some = [bytearray({size}) for _ in range(3)]
     del some
     if number < 2:
         before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
@@ -20,17 +20,17 @@ print(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)
 """
 
 
-def faults(before: str) -> int:
+def faults(before: str, size: int) -> int:
     """Pages that a program has the system hand out once it has done the same twice."""
-    done = subprocess.run(
-        [sys.executable, "-c", _CODE.format(before=before)], capture_output=True, text=True, check=True
-    )
+    code = _CODE.format(before=before, size=size)
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     return int(done.stdout)
 
 
 @pytest.mark.skipif(heap._function("mallopt") is None, reason="no glibc here")
-def test_what_is_kept_is_not_fetched_again() -> None:
-    assert faults("heap.keep_freed()") < faults("") / 4
+@pytest.mark.parametrize("size", [8 << 20, 100 << 20])
+def test_what_is_kept_is_not_fetched_again(size: int) -> None:
+    assert faults("heap.keep_freed()", size) < faults("", size) / 4
 
 
 def test_without_glibc_nothing_is_done(monkeypatch: pytest.MonkeyPatch) -> None:
