@@ -13,8 +13,8 @@ from threading import Lock
 from typing import Any, Self
 
 from pllava_cli.errors import UsageError
-from pllava_cli.recordfile import check_regular, unreadable
 from pllava_cli.records import File, path_text
+from pllava_cli.textfile import check_regular, unreadable
 
 SCHEMA = "pllava.shots/1"
 HEAD = json.dumps({"schema": SCHEMA}, separators=(",", ":"))[:-1].encode()

@@ -15,7 +15,7 @@ from stat import S_IMODE
 from typing import IO
 
 from pllava_cli.errors import UsageError
-from pllava_cli.recordfile import check_regular, reason
+from pllava_cli.textfile import check_regular, reason
 
 ELSEWHERE = "name another file with -o"
 _LACKING = (errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EINVAL, errno.ENOLCK)
@@ -56,56 +56,6 @@ def sync_folder(folder: Path) -> None:
             os.fsync(descriptor)
         finally:
             os.close(descriptor)
-
-
-def open_growing(path: Path) -> tuple[int, bool]:
-    """Open a file for reading and appending; says whether it was made.
-
-    Raises:
-        UsageError: It can hold no lines, or cannot be written.
-    """
-    is_new = not check_regular(path)
-    try:
-        return os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o666), is_new
-    except FileNotFoundError:
-        raise missing_folder(path) from None
-    except OSError as error:
-        raise unwritable(path, error) from None
-
-
-def append(path: Path, descriptor: int, raw: bytes) -> None:
-    """Write a line at the end of a file that is open; when this returns, it is on the disk.
-
-    Raises:
-        UsageError: It cannot be written; the file is left as it was before.
-    """
-    before = os.fstat(descriptor)
-    if not is_in_place(path, before):
-        raise UsageError(
-            f"{path} was removed or replaced while it was written",
-            "put it back if it was moved; the same command goes on with it",
-        )
-    try:
-        write(descriptor, raw)
-    except OSError as error:
-        with suppress(OSError):  # else the next run cuts it
-            os.ftruncate(descriptor, before.st_size)
-        raise unwritable(path, error) from None
-
-
-def write(descriptor: int, raw: bytes) -> None:
-    """Write and sync. The rest of what was written in part is tried once more, to learn the reason."""
-    while raw:
-        raw = raw[os.write(descriptor, raw) :]
-    sync(descriptor)
-
-
-def cut(descriptor: int, start: int) -> int:
-    """Cut a file off where a kill has torn its last line; returns how many bytes went."""
-    gone = os.fstat(descriptor).st_size - start
-    os.ftruncate(descriptor, start)
-    sync(descriptor)
-    return gone
 
 
 def is_in_place(path: Path, held: os.stat_result) -> bool:

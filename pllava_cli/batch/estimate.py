@@ -5,7 +5,8 @@ from dataclasses import asdict
 from pathlib import Path
 
 from pllava_cli import records
-from pllava_cli.recordfile import LineError, lines, parse
+from pllava_cli.jsonlines import LineError, lines
+from pllava_cli.recordfile import parse
 
 
 def seconds_each(path: Path, model: records.Model) -> float | None:

@@ -1,29 +1,18 @@
 """The journal of a run: a file of records that only ever grows, and what it says is done.
 
-One write a line, synced before the next: after a kill or a power cut every line is whole but perhaps the
-last, which is then recognised and cut away. A file that holds anything else was not ours to begin with
-and is refused unchanged. A lock on the file itself keeps two runs from it, whatever names they use.
+Of each subject the newest record counts. How the file survives a kill, `growing` says.
 """
 
-import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from types import TracebackType
-from typing import IO, Literal, Self
+from typing import Literal, Self
 
-from pllava_cli.batch.disk import ELSEWHERE, append, cut, lock, open_growing, sync_folder, unwritable, write
+from pllava_cli.batch.disk import ELSEWHERE
+from pllava_cli.batch.growing import GrowingFile
 from pllava_cli.errors import UsageError
-from pllava_cli.recordfile import (
-    MAX_LINE_BYTES,
-    Line,
-    LineError,
-    check_regular,
-    is_torn,
-    lines,
-    parse,
-    unreadable,
-)
+from pllava_cli.jsonlines import MAX_LINE_BYTES, Line, LineError
+from pllava_cli.recordfile import HEAD, parse
 from pllava_cli.recordkey import PART_BYTES, Key
 from pllava_cli.records import Record, to_json_line
 
@@ -40,73 +29,16 @@ class Counts:
     failed: int
 
 
-class Journal:
-    """A journal that is open for writing, from one thread at a time.
+class Journal(GrowingFile):
+    """A journal that is open for writing, from one thread at a time."""
 
-    Attributes:
-        cut_bytes: What had to be cut away of a last line that a kill had torn.
-    """
+    _head = HEAD
 
     def __init__(self, path: Path, descriptor: int) -> None:
-        self._path, self._descriptor = path, descriptor
+        super().__init__(path, descriptor)
         self._newest: dict[bytes, bytes] = {}
         """By subject: status, file and fingerprint of the newest record, in one piece to save memory."""
         self._failed = 0
-        self.cut_bytes = 0
-
-    @classmethod
-    def open(cls, path: Path) -> "Journal":
-        """Open a journal, new or gone on with.
-
-        Raises:
-            UsageError: Another run is writing to it, it holds something else than records, or it cannot
-                be written.
-        """
-        descriptor, is_new = open_growing(path)
-        journal = cls(path, descriptor)
-        try:
-            lock(path, descriptor)
-            with os.fdopen(descriptor, "rb", closefd=False) as stream:
-                journal._read(stream, mend=True)
-            if is_new:
-                sync_folder(path.parent)
-        except OSError as error:
-            journal.close()
-            raise unwritable(path, error) from None
-        except BaseException:
-            journal.close()
-            raise
-        return journal
-
-    @classmethod
-    def peek(cls, path: Path) -> "Journal":
-        """Read a journal that may be missing or in use, without changing it; it takes no records.
-
-        Raises:
-            UsageError: It holds something else than records, or cannot be read.
-        """
-        journal = cls(path, -1)
-        try:
-            if check_regular(path):
-                with path.open("rb") as stream:
-                    journal._read(stream, mend=False)
-        except OSError as error:
-            raise unreadable(path, error) from None
-        return journal
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
-
-    def close(self) -> None:
-        """Let other runs have the file."""
-        if self._descriptor >= 0:
-            os.close(self._descriptor)
-            self._descriptor = -1
 
     @property
     def counts(self) -> Counts:
@@ -142,7 +74,7 @@ class Journal:
             raise UsageError(
                 f"the record of {record.path} is longer than {MAX_LINE_BYTES >> 20} MiB", "ask in fewer words"
             )
-        append(self._path, self._descriptor, raw)
+        self._append(raw)
         self._note(Key.of(record), is_ok=record.error is None)
 
     def _note(self, key: Key, *, is_ok: bool) -> None:
@@ -150,19 +82,9 @@ class Journal:
         self._failed += (not is_ok) - before.startswith(_FAILED)
         self._newest[key.subject] = (_OK if is_ok else _FAILED) + key.fingerprint + key.file
 
-    def _read(self, stream: IO[bytes], *, mend: bool) -> None:
-        for line in lines(stream):
-            try:
-                parsed = parse(line)
-            except LineError as error:
-                if not is_torn(line):
-                    raise self._refused(line, error) from None
-                if mend:
-                    self.cut_bytes = cut(self._descriptor, line.start)
-                return
-            if mend and not line.is_ended:  # whole but for its end, or an editor has taken that away
-                write(self._descriptor, b"\n")
-            self._note(parsed.key, is_ok=parsed.plain["status"] == "ok")
+    def _take(self, line: Line) -> None:
+        parsed = parse(line)
+        self._note(parsed.key, is_ok=parsed.plain["status"] == "ok")
 
     def _refused(self, line: Line, error: LineError) -> UsageError:
         if self._newest:
@@ -191,9 +113,7 @@ class StdoutJournal:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()
 
     def close(self) -> None:

@@ -12,13 +12,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from pllava_cli import inputs
-from pllava_cli.batch import texts
+from pllava_cli import inputs, textfile
 from pllava_cli.batch.naming import suffix
 from pllava_cli.batch.rows import PATH_COLUMNS, Row, RowError, parse
 from pllava_cli.batch.walking import Warn, fault_of
 from pllava_cli.batch.work import Work
 from pllava_cli.errors import UsageError
+from pllava_cli.jsonlines import why_not_json
 from pllava_cli.records import Segment
 
 MOST_TOLD = 10
@@ -146,27 +146,24 @@ def _rows(file: str, bad: list[str]) -> Iterator[tuple[int, Row]]:
 
 def _raw_rows(file: str) -> Iterator[tuple[int, Any]]:
     """Yield the rows with their lines; a `RowError` stands for a line that cannot be read."""
-    with texts.opened(file, "the manifest", streams=False) as stream:
+    path = inputs.named(file, "the manifest", "name a file")
+    with textfile.opened(path, "name a file of text") as stream:
         yield from (_csv if suffix(file) in (".csv", ".tsv") else _jsonl)(stream, file)
 
 
 def _jsonl(stream: BinaryIO, file: str) -> Iterator[tuple[int, Any]]:
-    for number, line in texts.lines(stream, file):
+    for number, line in textfile.lines(stream, file):
         if not line.strip():
             continue
         try:
             yield number, json.loads(line.decode())
-        except UnicodeDecodeError as error:
-            yield number, RowError(f"not UTF-8: {error.reason} at byte {error.start + 1}")
-        except json.JSONDecodeError as error:  # its own text counts lines within this one
-            yield number, RowError(f"not JSON: {error.msg} at character {error.pos + 1}")
         except (ValueError, RecursionError) as error:
-            yield number, RowError(f"not JSON: {error}")
+            yield number, RowError(why_not_json(error))
 
 
 def _csv(stream: BinaryIO, file: str) -> Iterator[tuple[int, Any]]:
     # A path may hold any bytes; surrogates keep them, and `rows` refuses them where text is meant.
-    decoded = (line.decode("utf-8", "surrogateescape") + "\n" for _, line in texts.lines(stream, file))
+    decoded = (line.decode("utf-8", "surrogateescape") + "\n" for _, line in textfile.lines(stream, file))
     reader = csv.reader(decoded, delimiter="\t" if suffix(file) == ".tsv" else ",", strict=True)
     columns: list[str] | None = None
     line = 1

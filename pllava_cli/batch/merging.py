@@ -16,17 +16,9 @@ from pathlib import Path
 from typing import IO, Any
 
 from pllava_cli.errors import UsageError
-from pllava_cli.recordfile import (
-    MAX_LINE_BYTES,
-    Line,
-    LineError,
-    Parsed,
-    check_regular,
-    is_torn,
-    lines,
-    parse,
-    unreadable,
-)
+from pllava_cli.jsonlines import MAX_LINE_BYTES, Line, LineError, is_torn, lines
+from pllava_cli.recordfile import HEAD, Parsed, parse
+from pllava_cli.textfile import check_regular, missing, unreadable
 
 Subjects = dict[bytes, "_Kept"]
 """By subject, the one record that stays."""
@@ -123,7 +115,7 @@ class Merging:
         """
         for file in self.files:
             if not check_regular(file):
-                raise UsageError(f"there is no file {file}", "check the name")
+                raise missing(file)
         for number in range(len(self.files)):
             self._fold(self._standing(number))
         if self._mixed and not self.is_newest:
@@ -180,7 +172,7 @@ class Merging:
         try:
             parsed = parse(line)
         except LineError as error:
-            if not is_torn(line):
+            if not is_torn(line, HEAD):
                 raise UsageError(
                     f"{self.files[number]}, line {line.number} is {error}",
                     f"see `pllava check {self.files[number]}`; take the line out, or leave the file out",

@@ -17,8 +17,8 @@ from typing import Literal, get_args
 from pllava_cli.batch.wording import Wording, joined
 from pllava_cli.batch.work import Work
 from pllava_cli.errors import ClipError, PllavaError, UsageError
-from pllava_cli.recordfile import reason
 from pllava_cli.records import Segment
+from pllava_cli.textfile import reason
 
 Existing = Literal["skip", "overwrite", "append", "prepend"]
 

@@ -14,7 +14,9 @@ from typing import IO, Any, Literal, get_args
 from pllava_cli.checks import text
 from pllava_cli.checks.duplicates import Signature, near_duplicates, signature
 from pllava_cli.errors import UsageError
-from pllava_cli.recordfile import Line, LineError, Parsed, check_regular, is_torn, lines, parse, unreadable
+from pllava_cli.jsonlines import Line, LineError, is_torn, lines
+from pllava_cli.recordfile import HEAD, Parsed, parse
+from pllava_cli.textfile import opened, unreadable
 
 Flag = Literal[
     "error", "empty", "looping", "cut-off", "boilerplate", "near-duplicate", "missing-file", "torn"
@@ -117,11 +119,9 @@ def flagged(path: Path, flags: Collection[str] = FLAGS) -> set[bytes]:
 
 
 def _read(path: Path) -> _Reading:
-    if not check_regular(path):
-        raise UsageError(f"there is no file {path}", "check the name")
     reading = _Reading()
     try:
-        with path.open("rb") as stream:
+        with opened(path) as stream:
             _read_lines(path, stream, reading)
     except OSError as error:
         raise unreadable(path, error) from None
@@ -138,7 +138,7 @@ def _read_lines(path: Path, stream: IO[bytes], reading: _Reading) -> None:
         try:
             parsed = parse(line)
         except LineError as error:
-            why = "broken off in the middle" if is_torn(line) else str(error)
+            why = "broken off in the middle" if is_torn(line, HEAD) else str(error)
             reading.strange.append(_Seen(line.number, None, None, {"torn"}, why))
             if not reading.newest and (line.raw is None or len(reading.strange) == _MOST_STRANGE):
                 raise _no_records(path, reading) from None

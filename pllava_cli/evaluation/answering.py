@@ -13,10 +13,12 @@ from pllava_cli.batch.work import Work
 from pllava_cli.errors import UsageError
 from pllava_cli.evaluation.items import Benchmark, Item, Said
 from pllava_cli.inputs import Clip, clip_id
-from pllava_cli.recordfile import LineError, Parsed, check_regular, is_torn, lines, parse, unreadable
+from pllava_cli.jsonlines import LineError, is_torn, lines
+from pllava_cli.recordfile import HEAD, Parsed, parse
 from pllava_cli.recording import Recording
 from pllava_cli.recordkey import Key
 from pllava_cli.records import Segment
+from pllava_cli.textfile import check_regular, unreadable
 
 NOT_ANSWERED = "not answered yet"
 """The error of an item of which the journal holds no answer made with the settings in question."""
@@ -113,7 +115,7 @@ def _records(journal: Path) -> Iterator[Parsed]:
                 try:
                     yield parse(line)
                 except LineError as error:
-                    if is_torn(line):
+                    if is_torn(line, HEAD):
                         return
                     raise UsageError(
                         f"{journal} holds something else than records: line {line.number} is {error}",

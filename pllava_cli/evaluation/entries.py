@@ -14,7 +14,7 @@ from typing import Any
 from pllava_cli.errors import UsageError
 from pllava_cli.evaluation.items import Fault
 from pllava_cli.evaluation.reading import EntryError, load_json, load_lines
-from pllava_cli.recordfile import lines
+from pllava_cli.jsonlines import lines
 from pllava_cli.video.probe import shown_name
 
 LINE_SUFFIXES = frozenset({".jsonl", ".ndjson"})

@@ -4,19 +4,19 @@ A file that cannot be read at all is an error. An entry that cannot be asked bec
 place and a reason in one line, and reading goes on behind it. Nothing here opens a clip.
 """
 
-import codecs
 import json
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from stat import S_ISDIR, S_ISREG
-from typing import Any, BinaryIO, NoReturn, TypeVar
+from typing import Any, TypeVar
 
-from pllava_cli.batch import texts
+from pllava_cli import textfile
 from pllava_cli.errors import UsageError
 from pllava_cli.evaluation.items import Fault
+from pllava_cli.jsonlines import refuse_constant, why_not_json
 from pllava_cli.prompts import VIDEO_PLACEHOLDER
+from pllava_cli.textfile import converting, marked_encoding, opened, unreadable
 from pllava_cli.video.probe import shown_name
 
 MAX_BYTES = 512 << 20
@@ -29,6 +29,7 @@ MAX_NAME_BYTES = 255
 """Of a file's name on the file systems in use (NAME_MAX of Linux and macOS)."""
 LONGEST_S = 1e9
 """Of a clip, 31 years: what is later is no time."""
+_HINT = "name a file of questions"
 _SHOWN = 60
 """So much of a value is enough in a message to find it by."""
 
@@ -127,17 +128,17 @@ def load_json(path: Path) -> Any:
     """
     name = shown_name(path)
     try:
-        with _opened(path) as stream:
+        with opened(path, _HINT, name=name) as stream:
             if os.fstat(stream.fileno()).st_size > MAX_BYTES:
-                raise UsageError(f"{name} is larger than {MAX_BYTES >> 20} MB", "name a file of questions")
+                raise UsageError(f"{name} is larger than {MAX_BYTES >> 20} MB", _HINT)
             content = stream.read()
     except OSError as error:
-        raise _unreadable(path, error) from None
+        raise unreadable(name, error) from None
     try:
         return _parsed(content)
     except UnicodeDecodeError as error:
-        is_utf16 = content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
-        hint = "convert it: iconv -f UTF-16 -t UTF-8 OLD > NEW" if is_utf16 else "save it as UTF-8"
+        encoding = marked_encoding(content)
+        hint = "save it as UTF-8" if encoding is None else converting(encoding)
         raise UsageError(f"{name} is not UTF-8 at byte {error.start + 1}", hint) from None
     except json.JSONDecodeError as error:
         place = f"line {error.lineno}, column {error.colno}"
@@ -166,18 +167,15 @@ def load_lines(path: Path) -> Iterator[tuple[int, Any]]:
     Raises:
         UsageError: It cannot be read, or is no text in UTF-8.
     """
-    with _opened(path) as stream:
-        for number, line in texts.lines(stream, shown_name(path)):
+    name = shown_name(path)
+    with opened(path, _HINT, name=name) as stream:
+        for number, line in textfile.lines(stream, name):
             if not line.strip():
                 continue
             try:
                 yield number, _parsed(line)
-            except UnicodeDecodeError as error:
-                yield number, EntryError(f"is not UTF-8 at byte {error.start + 1}")
-            except json.JSONDecodeError as error:  # its own text counts lines within this one
-                yield number, EntryError(f"is not JSON: {error.msg} at character {error.pos + 1}")
             except (ValueError, RecursionError) as error:
-                yield number, EntryError(f"is not JSON: {error}")
+                yield number, EntryError(f"is {why_not_json(error)}")
 
 
 def gather(
@@ -254,29 +252,5 @@ def is_there(path: Path) -> bool:
     return os.path.exists(path)  # noqa: PTH110 (Path.exists raises on a name that is too long)
 
 
-def _opened(path: Path) -> BinaryIO:
-    """Open a regular file: nothing that never ends, or can be read only once."""
-    name = shown_name(path)
-    try:
-        mode = path.stat().st_mode
-        if S_ISREG(mode):
-            return path.open("rb")
-    except (FileNotFoundError, NotADirectoryError):
-        raise UsageError(f"there is no file {name}", "check the name") from None
-    except (OSError, ValueError) as error:
-        raise _unreadable(path, error) from None
-    kind = "a directory" if S_ISDIR(mode) else "not a regular file"
-    raise UsageError(f"{name} is {kind}", "name a file of questions")
-
-
-def _unreadable(path: Path, error: OSError | ValueError) -> UsageError:
-    reason = getattr(error, "strerror", None) or error
-    return UsageError(f"cannot read {shown_name(path)}: {reason}", "check the file")
-
-
 def _parsed(content: bytes) -> Any:
-    return json.loads(content.decode("utf-8-sig"), parse_constant=_refuse)
-
-
-def _refuse(constant: str) -> NoReturn:
-    raise ValueError(f"{constant} is no number of JSON")
+    return json.loads(content.decode("utf-8-sig"), parse_constant=refuse_constant)

@@ -2,24 +2,22 @@
 
 One JSON object a line, `"schema": "pllava.verdict/1"`: `key` (SHA-256 of the request: model, messages and
 parameters) · `item` · `dimension` · `model` · `replied_model` · `endpoint` (host and port) · `reply` ·
-`score` · `pred` · `created` (UTC). Written and mended as the journal of records is: one write a line, on
-the disk when it returns; a last line that a kill has torn is cut away, a file of anything else refused.
+`score` · `pred` · `created` (UTC). Written and mended as the journal of records is (`batch.growing`).
 """
 
 import json
-import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, replace
 from pathlib import Path
-from types import TracebackType
-from typing import IO, Any, NoReturn, Self
+from typing import Self
 
-from pllava_cli.batch.disk import ELSEWHERE, append, cut, lock, open_growing, sync_folder, unwritable, write
+from pllava_cli.batch.disk import ELSEWHERE
+from pllava_cli.batch.growing import GrowingFile
 from pllava_cli.errors import UsageError
 from pllava_cli.evaluation.judgements import Judgement
 from pllava_cli.evaluation.replies import HIGHEST, Meaning
-from pllava_cli.recordfile import Line, LineError, check_regular, is_torn, lines, unreadable
+from pllava_cli.jsonlines import Line, LineError, value
 
 SCHEMA = "pllava.verdict/1"
 """Fields are only ever added within a schema."""
@@ -29,78 +27,24 @@ _TEXTS = ("item", "dimension", "model", "replied_model", "endpoint", "reply", "c
 _HINT = "move it away: all in it would be judged anew"
 
 
-class Store:
-    """A store of verdicts, for one thread at a time.
+class Store(GrowingFile):
+    """A store of verdicts, for one thread at a time."""
 
-    Attributes:
-        cut_bytes: What had to be cut away of a last line that a kill had torn.
-    """
+    _head = _HEAD
 
     def __init__(self, path: Path, descriptor: int) -> None:
-        self._path, self._descriptor = path, descriptor
+        super().__init__(path, descriptor)
         self._newest: dict[str, Judgement] = {}
-        self.cut_bytes = 0
 
     @classmethod
-    def open(cls, path: Path) -> "Store":
-        """Open a store, new or gone on with, and keep other judges from it.
-
-        Raises:
-            UsageError: Another run is writing to it, it holds something else than verdicts, or it cannot
-                be written.
-        """
+    def open(cls, path: Path) -> Self:
+        """Open a store, new or gone on with; as `GrowingFile.open`."""
         with _hinted():
-            descriptor, is_new = open_growing(path)
-        store = cls(path, descriptor)
-        try:
-            with _hinted():
-                lock(path, descriptor)
-            with os.fdopen(descriptor, "rb", closefd=False) as stream:
-                store._read(stream, mend=True)
-            if is_new:
-                sync_folder(path.parent)
-        except OSError as error:
-            store.close()
-            with _hinted():
-                raise unwritable(path, error) from None
-        except BaseException:
-            store.close()
-            raise
-        return store
-
-    @classmethod
-    def peek(cls, path: Path) -> "Store":
-        """Read a store that may be missing or in use, without changing it; it takes no verdicts.
-
-        Raises:
-            UsageError: It holds something else than verdicts, or cannot be read.
-        """
-        store = cls(path, -1)
-        try:
-            if check_regular(path):
-                with path.open("rb") as stream:
-                    store._read(stream, mend=False)
-        except OSError as error:
-            raise unreadable(path, error) from None
-        return store
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
+            return super().open(path)
 
     def __len__(self) -> int:
         """How many prompts are judged."""
         return len(self._newest)
-
-    def close(self) -> None:
-        """Let other runs have the file."""
-        if self._descriptor >= 0:
-            os.close(self._descriptor)
-            self._descriptor = -1
 
     def get(self, key: str) -> Judgement | None:
         """Return what was said to a request, if it was ever made."""
@@ -117,25 +61,17 @@ class Store:
             UsageError: It cannot be written; the file is left as it was before.
         """
         with _hinted():
-            append(self._path, self._descriptor, _line(key, judgement))
+            self._append(_line(key, judgement))
         self._newest[key] = replace(judgement, key=key)
 
-    def _read(self, stream: IO[bytes], *, mend: bool) -> None:
-        for line in lines(stream):
-            try:
-                key, judgement = _parsed(line)
-            except LineError as error:
-                if not is_torn(line, _HEAD):
-                    raise UsageError(
-                        f"{self._path} holds something else than verdicts: line {line.number} is {error}",
-                        _HINT,
-                    ) from None
-                if mend:
-                    self.cut_bytes = cut(self._descriptor, line.start)
-                return
-            if mend and not line.is_ended:  # whole but for its end, or an editor has taken that away
-                write(self._descriptor, b"\n")
-            self._newest[key] = judgement
+    def _take(self, line: Line) -> None:
+        key, judgement = _parsed(line)
+        self._newest[key] = judgement
+
+    def _refused(self, line: Line, error: LineError) -> UsageError:
+        return UsageError(
+            f"{self._path} holds something else than verdicts: line {line.number} is {error}", _HINT
+        )
 
 
 @contextmanager
@@ -168,7 +104,9 @@ def _parsed(line: Line) -> tuple[str, Judgement]:
     Raises:
         LineError: It is no verdict of this schema.
     """
-    plain = _plain(line)
+    plain = value(line)
+    if not isinstance(plain, dict):
+        raise LineError("no verdict")
     if plain.get("schema") != SCHEMA:
         raise LineError("no verdict, or of a schema that this version does not know")
     try:
@@ -183,21 +121,3 @@ def _parsed(line: Line) -> tuple[str, Judgement]:
         raise LineError(f"a verdict whose score or pred is none: {score!r:.20}, {pred!r:.20}")
     meaning = Meaning(None if score is None else float(score), pred)
     return key, Judgement(**texts, meaning=meaning, key=key)
-
-
-def _plain(line: Line) -> dict[str, Any]:
-    if line.raw is None:
-        raise LineError("too long")
-    try:
-        plain = json.loads(line.raw.decode("utf-8-sig"), parse_constant=_refuse)
-    except UnicodeDecodeError:
-        raise LineError("not UTF-8") from None
-    except (ValueError, RecursionError):
-        raise LineError("not JSON") from None
-    if not isinstance(plain, dict):
-        raise LineError("no verdict")
-    return plain
-
-
-def _refuse(constant: str) -> NoReturn:
-    raise ValueError(constant)

@@ -12,7 +12,7 @@ from hashlib import sha256
 from pathlib import Path
 
 from pllava_cli.errors import UsageError
-from pllava_cli.recordfile import check_regular, unreadable
+from pllava_cli.textfile import opened, unreadable
 
 OURS = Path(__file__).parent / "instructions"
 SUFFIX = ".txt"
@@ -136,9 +136,7 @@ def _checked(name: str, text: str, file: str) -> str:
 
 def _read(file: Path) -> str:
     try:
-        if not check_regular(file):
-            raise UsageError(f"there is no file {file}", "check the name")
-        with file.open("rb") as stream:
+        with opened(file) as stream:
             raw = stream.read(MAX_BYTES + 1)
         if len(raw) > MAX_BYTES:
             raise UsageError(f"{file} is longer than {MAX_BYTES >> 10} KiB", "name a file of instructions")

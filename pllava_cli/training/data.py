@@ -11,8 +11,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
+from pllava_cli.jsonlines import LineError
 from pllava_cli.prompts import CAPTION, VIDEO_PLACEHOLDER, Message
-from pllava_cli.training.lines import LineError, objects
+from pllava_cli.training.lines import objects
 
 ROLES: dict[str, Literal["user", "assistant"]] = {
     "human": "user",

@@ -11,7 +11,8 @@ from typing import Any
 import torch
 from transformers import set_seed
 
-from pllava_cli.errors import DeviceError, ExitStatus, PllavaError, UsageError
+from pllava_cli import textfile
+from pllava_cli.errors import DeviceError, ExitStatus, PllavaError
 from pllava_cli.loader import Checked, Opened
 from pllava_cli.model.memory import is_memory
 from pllava_cli.training import processes
@@ -19,7 +20,7 @@ from pllava_cli.training.base import device, find_base, name_of
 from pllava_cli.training.callbacks import Log, Sealing, Stop
 from pllava_cli.training.dataset import Collator, Examples
 from pllava_cli.training.examples import Gathered, gather, look
-from pllava_cli.training.lines import check_regular
+from pllava_cli.training.lines import HINT
 from pllava_cli.training.lora import add_lora, resolved_targets, trainable
 from pllava_cli.training.output import write_description, writing
 from pllava_cli.training.patches import Patches
@@ -259,9 +260,8 @@ def _recorded(settings: TrainSettings, base: Checked) -> dict[str, Any]:
 
 
 def _digest(file: Path) -> str:
-    check_regular(file)
     try:
-        with file.open("rb") as stream:
+        with textfile.opened(file, HINT) as stream:
             return hashlib.file_digest(stream, "sha256").hexdigest()
     except OSError as error:
-        raise UsageError(f"cannot read {file}: {error.strerror or error}", "check the name") from None
+        raise textfile.unreadable(file, error) from None

@@ -49,22 +49,17 @@ def splice_header(
         sizes[where], offsets[where], in_clip[where] = len(data), at, False
         at += len(data)
     # The index's own length does not depend on the offsets in it, so it is built twice.
-    head = index.brand + _moov(index, packets, ranks, sizes, offsets)
+    head = index.brand + _moov(packets.size, _tables(index, packets, ranks, sizes, offsets))
     base = len(head) + 16
     offsets += np.where(in_clip, base + len(payload), base)
     media = struct.pack(">I4sQ", 1, b"mdat", 16 + len(payload) + file_size)
-    return index.brand + _moov(index, packets, ranks, sizes, offsets) + media + payload
+    movie = _moov(packets.size, _tables(index, packets, ranks, sizes, offsets))
+    return index.brand + movie + media + payload
 
 
-def _moov(
-    index: PacketIndex,
-    packets: NDArray[np.intp],
-    ranks: NDArray[np.int64],
-    sizes: NDArray[np.int64],
-    offsets: NDArray[np.int64],
-) -> bytes:
-    count, rate = packets.size, round(1000 / TICK_MS)
-    stamps = struct.pack(">IIII", 0, 0, rate, count)
+def _moov(count: int, tables: bytes) -> bytes:
+    """The movie's box: one track of so many pictures, around its sample tables."""
+    stamps = struct.pack(">IIII", 0, 0, round(1000 / TICK_MS), count)
     rate_and_volume = struct.pack(">IH10x", 1 << 16, 1 << 8)
     movie = full_box(b"mvhd", stamps, rate_and_volume, _IDENTITY, bytes(24), struct.pack(">I", 2))
     enabled = struct.pack(">IIIIII", 3, 0, 0, 1, 0, count)
@@ -73,7 +68,7 @@ def _moov(
         b"mdia",
         full_box(b"mdhd", stamps, struct.pack(">HH", 0x55C4, 0)),
         full_box(b"hdlr", struct.pack(">4s4s12xx", bytes(4), b"vide")),
-        box(b"minf", _tables(index, packets, ranks, sizes, offsets)),
+        box(b"minf", tables),
     )
     return box(b"moov", movie, box(b"trak", track, media))
 

@@ -225,7 +225,7 @@ def test_places_where_no_journal_can_be(tmp_path: Path) -> None:
     (tmp_path / "nowhere.jsonl").symlink_to("gone/a.jsonl")
     assert "link to nowhere" in refusal(tmp_path / "nowhere.jsonl").message
     os.mkfifo(tmp_path / "pipe.jsonl")
-    assert "no regular file" in refusal(tmp_path / "pipe.jsonl").message
+    assert "not a regular file" in refusal(tmp_path / "pipe.jsonl").message
     (tmp_path / "file").touch()
     refusal(tmp_path / "file" / "a.jsonl")
     refusal(tmp_path / ("x" * 300))

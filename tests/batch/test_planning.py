@@ -19,7 +19,8 @@ from pllava_cli.batch.sidecar import Sidecars
 from pllava_cli.batch.tally import Tally, duration
 from pllava_cli.batch.work import Work
 from pllava_cli.errors import UsageError
-from pllava_cli.recordfile import lines, parse
+from pllava_cli.jsonlines import lines
+from pllava_cli.recordfile import parse
 from pllava_cli.recordkey import Key
 from pllava_cli.records import File, Record, Segment
 from tests.batch.made import failed, line, record

@@ -185,7 +185,7 @@ def test_what_cannot_be_read() -> None:
         with pytest.raises(UsageError):
             examine(Path(name))
     os.mkfifo("pipe")
-    with pytest.raises(UsageError, match="no regular file"):
+    with pytest.raises(UsageError, match="not a regular file"):
         examine(Path("pipe"))
 
 

@@ -117,7 +117,7 @@ def test_a_full_disk_changes_nothing(run: Run) -> None:
         (["1.jsonl", "-o", ""], "is empty"),
         (["1.jsonl", "-o", "gone/all.jsonl"], "there is no folder gone"),
         (["1.jsonl", "-o", ".", "--force"], "is a directory"),
-        (["1.jsonl", "-o", "/dev/null", "--force"], "is no regular file"),
+        (["1.jsonl", "-o", "/dev/null", "--force"], "is not a regular file"),
         (["1.jsonl", "--json"], "--json writes the summary to stdout"),
         (["1.jsonl", "--force"], "--force is for a file that is there"),
         ([], "Missing argument"),

@@ -10,7 +10,9 @@ from typing import Any
 import pytest
 
 from pllava_cli.errors import UsageError
-from pllava_cli.training.lines import LineError, check_regular, objects
+from pllava_cli.jsonlines import LineError
+from pllava_cli.textfile import opened
+from pllava_cli.training.lines import objects
 
 GOOD = [{"number": number, "text": "ü"} for number in range(300)]
 TEXT = "".join(json.dumps(each, ensure_ascii=False) + "\n" for each in GOOD)
@@ -113,7 +115,7 @@ def test_files_that_cannot_be_read(tmp_path: Path) -> None:
 def test_a_pipe_is_refused_before_it_is_waited_for(tmp_path: Path) -> None:
     pipe = tmp_path / "data.jsonl"
     os.mkfifo(pipe)
-    with pytest.raises(UsageError, match="no regular file"):
-        check_regular(pipe)
-    with pytest.raises(UsageError, match="no regular file"):
+    with pytest.raises(UsageError, match="not a regular file"):
+        opened(pipe)
+    with pytest.raises(UsageError, match="not a regular file"):
         list(objects(pipe))

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from pllava_cli.batch.disk import replacing
 from pllava_cli.errors import UsageError
-from pllava_cli.recordfile import reason
+from pllava_cli.textfile import reason
 
 ELSEWHERE = "name another folder with -o"
 
