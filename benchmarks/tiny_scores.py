@@ -10,7 +10,7 @@ from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-from pllava_cli.evaluation.intervals import NORMAL_95, wilson
+from pllava_cli.evaluation.scoring.intervals import NORMAL_95, wilson
 from pllava_cli.multiple_choice import REPLY_START
 from pllava_cli.shapes.captions import Facts, Told, read
 

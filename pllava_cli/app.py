@@ -24,8 +24,6 @@ from pllava_cli.commands import (
     caption,
     check,
     doctor,
-    evaluate,
-    judging,
     merge,
     models,
     pulling,
@@ -35,6 +33,7 @@ from pllava_cli.commands import (
     train,
     verifying,
 )
+from pllava_cli.commands.evaluation import benchmarks, judge
 from pllava_cli.commands.layout import Command, Group
 from pllava_cli.errors import ExitStatus, PllavaError, UsageError
 from pllava_cli.signals import Signals
@@ -99,14 +98,14 @@ _models.command("quantize", cls=Command, epilog=quantize.EXAMPLES)(quantize.quan
 _shapes = typer.Typer(cls=Group, epilog=shapes.MAKE_EXAMPLES)
 _shapes.command("make", cls=Command, epilog=shapes.MAKE_EXAMPLES)(shapes.make)
 
-_eval = typer.Typer(cls=Group, epilog=evaluate.EXAMPLES + judging.EXAMPLES.lstrip())
+_eval = typer.Typer(cls=Group, epilog=benchmarks.EXAMPLES + judge.EXAMPLES.lstrip())
 for _benchmark, _examples in (
-    (evaluate.mvbench, evaluate.MVBENCH_EXAMPLES),
-    (evaluate.mc, evaluate.MC_EXAMPLES),
-    (evaluate.vcgbench, evaluate.VCGBENCH_EXAMPLES),
-    (evaluate.videoqa, evaluate.VIDEOQA_EXAMPLES),
-    (evaluate.captions, evaluate.CAPTIONS_EXAMPLES),
-    (judging.judge, judging.EXAMPLES),
+    (benchmarks.mvbench, benchmarks.MVBENCH_EXAMPLES),
+    (benchmarks.mc, benchmarks.MC_EXAMPLES),
+    (benchmarks.vcgbench, benchmarks.VCGBENCH_EXAMPLES),
+    (benchmarks.videoqa, benchmarks.VIDEOQA_EXAMPLES),
+    (benchmarks.captions, benchmarks.CAPTIONS_EXAMPLES),
+    (judge.judge, judge.EXAMPLES),
 ):
     _eval.command(cls=Command, epilog=_examples)(_benchmark)
 

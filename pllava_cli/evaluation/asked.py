@@ -10,12 +10,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast, get_args
 
 from pllava_cli.errors import UsageError
-from pllava_cli.evaluation import sample
-from pllava_cli.evaluation.choices import Scoring
-from pllava_cli.evaluation.items import Benchmark, Item, Result, Said
+from pllava_cli.evaluation.benchmarks.sample import Sample
+from pllava_cli.evaluation.items import OUR_WORDS, QUESTION_INSTRUCTION, SAMPLE, Benchmark, Item, Result, Said
+from pllava_cli.evaluation.scoring.chosen_option import Scoring
 
 if TYPE_CHECKING:
-    from pllava_cli.evaluation.judgements import Judgement
+    from pllava_cli.evaluation.judging.instructions import Instructions
+    from pllava_cli.evaluation.judging.judgements import Judgement, Task
 
 VIDEOQA = "videoqa-"
 """What the names of the benchmarks of open questions begin with."""
@@ -35,9 +36,8 @@ class Asked:
     """Of MVBench; none: all."""
     scoring: Scoring = "strict"
     """Of multiple choice."""
-    sample: int | None = None
-    """Questions of each group, drawn at random; None: all."""
-    sample_seed: int = 0
+    sample: Sample | None = None
+    """The part of the questions that is asked; None: all."""
     instruction: str | None = None
     """What is said with each open question, `{question}` standing for it; None: our own words."""
 
@@ -46,8 +46,8 @@ class Asked:
         """Whether a judge can tell how good the answers are."""
         return self.benchmark == "vcgbench" or self.benchmark.startswith(VIDEOQA)
 
-    def read(self) -> tuple[Benchmark, list[str]]:
-        """Read the questions; returns them with what a reader of the figures must know of them.
+    def read(self) -> Benchmark:
+        """Read the questions, or draw the sample of them.
 
         Raises:
             UsageError: The files are not there, or not laid out as they should be.
@@ -55,81 +55,103 @@ class Asked:
         whole = self._read()
         if not whole.items:
             raise UsageError(f"{self.data} holds no question that can be asked", "check the files")
-        if self.sample is None:
-            return whole, []
-        part = sample.draw(whole, self.sample, self.sample_seed, self._entry)
-        return part, [sample.note(self.sample, self.sample_seed, whole, part)]
+        return whole if self.sample is None else self.sample.draw(whole, self._entry)
+
+    def judge_tasks(self, said: Sequence[Said], instructions: "Instructions") -> "list[Task]":
+        """Return what a judge is to be asked of the answers, where one `is_judged`."""
+        if self.benchmark == "vcgbench":
+            from pllava_cli.evaluation.scoring import vcgbench
+
+            return vcgbench.tasks(said, instructions)
+        from pllava_cli.evaluation.scoring import videoqa
+
+        return videoqa.tasks(said, instructions)
 
     def score(
         self,
         benchmark: Benchmark,
         said: Sequence[Said],
-        verdicts: "Mapping[str, Judgement] | None" = None,
+        judgements: "Mapping[str, Judgement] | None" = None,
     ) -> Result:
         """Score the answers by the benchmark's own rules.
 
         Args:
             benchmark: What `read` has returned.
             said: The answers, in the order of the items.
-            verdicts: What a judge holds of them; None: no judge was asked.
+            judgements: What a judge holds of them, by task; None: no judge was asked.
         """
         if self.benchmark == "captions":
-            from pllava_cli.evaluation import captions
+            from pllava_cli.evaluation.scoring import captions
 
             return captions.score(benchmark, said)
         if self.benchmark == "vcgbench":
-            from pllava_cli.evaluation import vcgbench
+            from pllava_cli.evaluation.scoring import vcgbench
 
-            return vcgbench.score(benchmark, said, verdicts or {})
+            return vcgbench.score(benchmark, said, judgements or {})
         if self.benchmark.startswith(VIDEOQA):
-            from pllava_cli.evaluation import videoqa
+            from pllava_cli.evaluation.scoring import videoqa
 
-            return videoqa.score(benchmark, said, verdicts)
-        from pllava_cli.evaluation import choices
+            return videoqa.score(benchmark, said, judgements)
+        from pllava_cli.evaluation.scoring import choices
 
         return choices.score(benchmark, said, self.scoring)
 
     def described(self) -> dict[str, str]:
-        """Say for people how questions are put, where the user may put them otherwise."""
-        if not self.benchmark.startswith(VIDEOQA):
-            return {}
-        from pllava_cli.evaluation import videoqa, wording
+        """Say for people how questions are put where the user may put them otherwise, and if not all are."""
+        found = {}
+        if self.benchmark.startswith(VIDEOQA):
+            from pllava_cli.evaluation.benchmarks import videoqa
+            from pllava_cli.evaluation.judging.instructions import digest
 
-        whose = "our own" if self.instruction is None else "of a file"
-        return {
-            "question's instruction": f"{whose} ({wording.digest(self.instruction or videoqa.INSTRUCTION)})"
-        }
+            whose = OUR_WORDS if self.instruction is None else "of a file"
+            found[QUESTION_INSTRUCTION] = f"{whose} ({digest(self.instruction or videoqa.INSTRUCTION)})"
+        if self.sample is not None:
+            found[SAMPLE] = self.sample.described()
+        return found
 
     def _read(self) -> Benchmark:
         if self.benchmark == "mvbench":
-            from pllava_cli.evaluation import mvbench
+            from pllava_cli.evaluation.benchmarks import mvbench
 
             return mvbench.read(self.data, self.tasks)
         if self.benchmark == "mc":
-            from pllava_cli.evaluation import multiple
+            from pllava_cli.evaluation.benchmarks import mc
 
-            return multiple.read(self.data)
+            return mc.read(self.data)
         if self.benchmark == "vcgbench":
-            from pllava_cli.evaluation import vcgbench
+            from pllava_cli.evaluation.benchmarks import vcgbench
 
             return vcgbench.read(self.data)
         if self.benchmark == "captions":
-            from pllava_cli.evaluation import captions
+            from pllava_cli.evaluation.benchmarks import captions
+            from pllava_cli.evaluation.scoring import metrics
 
+            metrics.check_library()  # it is better said before captions are made
             return captions.read(self.data, self.clips)
-        from pllava_cli.evaluation import videoqa
+        from pllava_cli.evaluation.benchmarks import videoqa
 
         return videoqa.read(self.data, self.benchmark.removeprefix(VIDEOQA), self.instruction)
 
     def _entry(self, item: Item) -> str:
         """What an item is drawn with: of Video-ChatGPT's consistency, the other question of its pair."""
-        is_pair = self.benchmark == "vcgbench" and item.group == "consistency"
-        return item.id.rpartition("/")[0] if is_pair else item.id
+        if self.benchmark != "vcgbench":
+            return item.id
+        from pllava_cli.evaluation.benchmarks import vcgbench
+
+        return vcgbench.entry_of(item)
 
     def as_dict(self) -> dict[str, Any]:
         """Return it as plain data."""
-        clips = None if self.clips is None else str(self.clips)
-        return vars(self) | {"data": str(self.data), "clips": clips, "tasks": list(self.tasks)}
+        return {
+            "benchmark": self.benchmark,
+            "data": str(self.data),
+            "clips": None if self.clips is None else str(self.clips),
+            "tasks": list(self.tasks),
+            "scoring": self.scoring,
+            "sample": None if self.sample is None else self.sample.each,
+            "sample_seed": 0 if self.sample is None else self.sample.seed,
+            "instruction": self.instruction,
+        }
 
     @classmethod
     def of(cls, plain: Mapping[str, Any]) -> "Asked":
@@ -151,8 +173,7 @@ class Asked:
             None if clips is None else Path(clips),
             tuple(plain["tasks"]),
             cast(Scoring, scoring),
-            number,
-            seed,
+            None if number is None else Sample(number, seed),
             instruction,
         )
 

@@ -14,6 +14,13 @@ Kind = Literal["right", "wrong", "unparsed", "empty", "failed", "unjudged"]
 said; `failed`: the clip could not be decoded, or the question not asked. All of these count as wrong, and
 are listed apart. `unjudged`: no verdict is there yet, so it counts as nothing."""
 
+SAMPLE = "sample"
+"""The setting of a result that says how a part of the questions was drawn; not there: all were asked."""
+QUESTION_INSTRUCTION, JUDGE_INSTRUCTIONS = "question's instruction", "judge's instructions"
+"""Those that say what open questions were put with, and by which texts a judge was asked."""
+OUR_WORDS = "our own"
+"""What the values of these begin with where the words are this project's; a digest follows."""
+
 
 @dataclass(frozen=True)
 class Item:
@@ -73,6 +80,8 @@ class Benchmark:
     items: Sequence[Item]
     manner: Manner
     faults: Sequence[Fault] = ()
+    notes: Sequence[str] = ()
+    """What a reader of the figures must know of the questions."""
 
 
 @dataclass(frozen=True)

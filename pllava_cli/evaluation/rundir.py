@@ -18,7 +18,7 @@ from pllava_cli.evaluation.reading import load_json
 from pllava_cli.recording import Recording
 
 if TYPE_CHECKING:
-    from pllava_cli.evaluation.judged import JudgedBy
+    from pllava_cli.evaluation.judging.judged_by import JudgedBy
 
 SCHEMA = "pllava.eval-run/1"
 """Fields are only ever added within a schema."""
@@ -146,7 +146,7 @@ def _notes(plain: Mapping[str, Any]) -> Notes:
 
 
 def _judged_by(plain: Mapping[str, Any]) -> "JudgedBy":
-    from pllava_cli.evaluation.judged import JudgedBy
+    from pllava_cli.evaluation.judging.judged_by import JudgedBy
 
     model, most, folder = plain["model"], plain["max_tokens"], plain["instructions"]
     texts = plain.get("texts")

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from pllava_cli.evaluation import java
+from pllava_cli.evaluation.scoring import java
 
 TOKENISE = "tr '[:upper:]' '[:lower:]' | sed 's/[.]/ ./g'"
 METEOR = """

@@ -9,8 +9,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from threading import Event, Lock, Thread
 from typing import Any
 
-from pllava_cli.evaluation.judge import Judge
-from pllava_cli.evaluation.judgements import Task
+from pllava_cli.evaluation.judging.judge import Judge
+from pllava_cli.evaluation.judging.judgements import Task
 
 Act = Callable[["Handler"], None]
 """What the server does with a request."""

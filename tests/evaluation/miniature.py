@@ -19,7 +19,7 @@ from typing import Any
 import cv2
 from PIL import Image
 
-from pllava_cli.evaluation.mvbench import TASKS, Task
+from pllava_cli.evaluation.benchmarks.mvbench import TASKS, Task
 from pllava_cli.shapes.captions import tell
 from pllava_cli.shapes.casting import cast
 from pllava_cli.shapes.choices import Item, choose

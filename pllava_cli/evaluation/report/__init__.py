@@ -6,9 +6,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pllava_cli.chart import Chart
-from pllava_cli.evaluation import published as printed
 from pllava_cli.evaluation.items import Result
 from pllava_cli.evaluation.report import markdown, stored, sweep_text
+from pllava_cli.evaluation.report import published as printed
 from pllava_cli.evaluation.report.files import save
 from pllava_cli.evaluation.report.page import write_page
 from pllava_cli.evaluation.report.plot import NoPlotterError, to_png

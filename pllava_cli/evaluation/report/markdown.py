@@ -9,9 +9,9 @@ from itertools import islice
 
 from pllava_cli.chart import shortened
 from pllava_cli.evaluation.items import Kind, Result, Verdict
-from pllava_cli.evaluation.published import Published
 from pllava_cli.evaluation.report import tables
 from pllava_cli.evaluation.report.examples import choose
+from pllava_cli.evaluation.report.published import Published
 from pllava_cli.terminal import one_line
 
 MOST_LETTERS = 400

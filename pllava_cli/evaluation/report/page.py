@@ -7,10 +7,10 @@ from xml.etree.ElementTree import Element
 from pllava_cli.chart import shortened
 from pllava_cli.errors import PllavaError
 from pllava_cli.evaluation.items import Result, Verdict
-from pllava_cli.evaluation.published import Published, known
 from pllava_cli.evaluation.report import tables
 from pllava_cli.evaluation.report.elements import add, add_table, new_page, to_text
 from pllava_cli.evaluation.report.examples import choose, evenly
+from pllava_cli.evaluation.report.published import Published, known
 from pllava_cli.evaluation.report.thumbnails import PICTURES, jpeg_url, seen_frames
 
 if TYPE_CHECKING:

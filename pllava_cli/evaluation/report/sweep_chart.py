@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from pllava_cli.chart import Chart, Curve
-from pllava_cli.evaluation.published import Published, checkpoint, plain
+from pllava_cli.evaluation.report.published import Published, checkpoint, plain
 from pllava_cli.evaluation.report.sweep import Run, Sweep, in_order, is_numeric, named, number
 from pllava_cli.evaluation.report.tables import average_interval, group_rows, unit_of
 from pllava_cli.terminal import one_line

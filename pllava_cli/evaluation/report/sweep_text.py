@@ -4,9 +4,9 @@ from collections.abc import Sequence
 from xml.etree.ElementTree import Element
 
 from pllava_cli.chart import Chart
-from pllava_cli.evaluation.published import Published
 from pllava_cli.evaluation.report import markdown
 from pllava_cli.evaluation.report.elements import add, add_chart, add_table, new_page, to_text
+from pllava_cli.evaluation.report.published import Published
 from pllava_cli.evaluation.report.sweep import Run, Sweep
 from pllava_cli.evaluation.report.tables import KINDS, MOST_ROWS, average_interval, between, figure, unit_of
 

@@ -8,9 +8,9 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from pllava_cli.evaluation.intervals import wilson, wilson_of_mean
 from pllava_cli.evaluation.items import Average, Group, Kind, Result, Verdict
-from pllava_cli.evaluation.published import Published, PublishedAverage, known
+from pllava_cli.evaluation.report.published import Published, PublishedAverage, known
+from pllava_cli.evaluation.scoring.intervals import wilson, wilson_of_mean
 
 KINDS: dict[Kind, str] = {
     "right": "right",

@@ -1,0 +1,184 @@
+"""The flags of `pllava eval`; how those are read that say what is asked stands in `given`."""
+
+from dataclasses import dataclass
+from typing import Annotated, ClassVar, get_args
+
+from typer import Option
+
+from pllava_cli.commands.options import (
+    CHECKPOINT,
+    FRAMES,
+    RUN,
+    CheckpointFlags,
+    DeviceFlags,
+    FrameFlags,
+    OutputFlags,
+    TextFlags,
+    complete_from,
+)
+from pllava_cli.commands.staffing import StaffingFlags
+from pllava_cli.evaluation.benchmarks.questionsets import SETS
+from pllava_cli.evaluation.scoring.chosen_option import Scoring
+
+QUESTIONS = "Questions"
+
+
+@dataclass(frozen=True)
+class SampleFlags(OutputFlags):
+    """Which of a benchmark's questions."""
+
+    sample: Annotated[
+        str | None,
+        Option(
+            metavar="N",
+            rich_help_panel=QUESTIONS,
+            help="Ask only N of each group, drawn at random: for a first look, no figures to compare.",
+        ),
+    ] = None
+    sample_seed: Annotated[
+        str | None, Option(metavar="N", rich_help_panel=QUESTIONS, help="Draw others; 0 if not said.")
+    ] = None
+
+
+@dataclass(frozen=True)
+class EvalFlags(StaffingFlags, DeviceFlags, TextFlags, FrameFlags, CheckpointFlags, SampleFlags):
+    """What commands understand that put a benchmark to a checkpoint."""
+
+    # Questions are put as the benchmark puts them, whatever a settings file says of captions.
+    own: ClassVar[frozenset[str]] = frozenset({"system", "system_file", "max_new_tokens"})
+
+    alpha: Annotated[
+        str | None,
+        Option(
+            metavar="X,...",
+            rich_help_panel=CHECKPOINT,
+            help="Weight of the LoRA; several make a sweep, a run for each.",
+        ),
+    ] = None
+    frames: Annotated[
+        str | None,
+        Option(
+            metavar="N,...", rich_help_panel=FRAMES, help="Frames to look at; several make a sweep likewise."
+        ),
+    ] = None
+    pooling_shape: Annotated[
+        str | None,
+        Option(
+            metavar="TxHxW,...",
+            rich_help_panel=FRAMES,
+            help="Frames, rows and columns of visual tokens that remain after pooling, none: all of them;"
+            " several make a sweep likewise.",
+        ),
+    ] = None
+    output: Annotated[
+        str | None,
+        Option(
+            "-o",
+            "--output",
+            metavar="FOLDER",
+            help="The folder to write, and to go on from; else eval-BENCHMARK-CHECKPOINT in this one.",
+        ),
+    ] = None
+    redo: Annotated[
+        bool, Option("--redo", help="Answer again what the folder holds from other settings.")
+    ] = False
+    keep_visual: Annotated[
+        bool,
+        Option(
+            "--keep-visual/--no-keep-visual",
+            rich_help_panel=RUN,
+            help="Keep visual tokens of clips in the cache, so that no clip is seen twice.",
+        ),
+    ] = True
+    keep_visual_gb: Annotated[
+        str | None,
+        Option(
+            metavar="N",
+            rich_help_panel=RUN,
+            help="What all of them may take, in GB; 20 if not said. The least recently used go first.",
+        ),
+    ] = None
+    dry_run: Annotated[
+        bool, Option("--dry-run", help="Say what would be asked and what is answered, and change nothing.")
+    ] = False
+
+
+@dataclass(frozen=True)
+class ChoiceFlags(EvalFlags):
+    """What `mc` understands."""
+
+    scoring: Annotated[
+        str | None,
+        Option(
+            metavar="RULES",
+            rich_help_panel=QUESTIONS,
+            autocompletion=complete_from(*get_args(Scoring)),
+            help="How options are read from answers: strict (default), or reference, as the published"
+            " figures were.",
+        ),
+    ] = None
+
+
+@dataclass(frozen=True)
+class DataFlags(OutputFlags):
+    """Where a published benchmark lies."""
+
+    data: Annotated[
+        str | None, Option(metavar="DIR", rich_help_panel=QUESTIONS, help="The benchmark's folder.")
+    ] = None
+
+
+@dataclass(frozen=True)
+class MvbenchFlags(ChoiceFlags, DataFlags):
+    """What `mvbench` understands."""
+
+    tasks: Annotated[
+        str | None,
+        Option(metavar="NAME,...", rich_help_panel=QUESTIONS, help="Only these tasks: action_sequence, ..."),
+    ] = None
+
+
+@dataclass(frozen=True)
+class FolderFlags(EvalFlags, DataFlags):
+    """What `vcgbench` understands."""
+
+
+@dataclass(frozen=True)
+class VideoqaFlags(FolderFlags):
+    """What `videoqa` understands."""
+
+    set: Annotated[
+        str | None,
+        Option(
+            metavar="NAME",
+            rich_help_panel=QUESTIONS,
+            autocompletion=complete_from(*SETS),
+            help="Which questions: " + ", ".join(SETS) + ".",
+        ),
+    ] = None
+    instruction_file: Annotated[
+        str | None,
+        Option(
+            metavar="FILE",
+            rich_help_panel=QUESTIONS,
+            help="Say this with each question, {question} standing for it; else our own words.",
+        ),
+    ] = None
+
+
+@dataclass(frozen=True)
+class CaptionsFlags(EvalFlags):
+    """What `captions` understands."""
+
+    data: Annotated[
+        str | None,
+        Option(metavar="DIR", rich_help_panel=QUESTIONS, help="The folder below which the clips are."),
+    ] = None
+    captions: Annotated[
+        str | None,
+        Option(
+            metavar="FILE",
+            rich_help_panel=QUESTIONS,
+            help="Score these, made before by pllava batch or anything else, instead of making some.",
+        ),
+    ] = None

@@ -1,0 +1,107 @@
+"""What the flags of `pllava eval` say of what is asked, and of where it goes, once they are read."""
+
+import os
+import re
+from collections.abc import Sequence
+from pathlib import Path
+from typing import get_args
+
+from pllava_cli import inputs, registry, settings
+from pllava_cli.commands.evaluation.flags import EvalFlags, SampleFlags
+from pllava_cli.commands.staffing import count
+from pllava_cli.errors import UsageError
+from pllava_cli.evaluation.benchmarks.sample import Sample
+from pllava_cli.evaluation.scoring.chosen_option import Scoring
+from pllava_cli.settings import Settings
+
+MOST_SAMPLED = 1_000_000
+LEAST_KEPT_GB, MOST_KEPT_GB = 0.1, 1_000_000
+
+
+def absolute(text: str | None, what: str, hint: str) -> Path:
+    """Return the path that a word names, from the file system's root: records name clips by it.
+
+    Raises:
+        UsageError: It is not given (None), or empty.
+    """
+    if text is None:
+        raise UsageError(f"{what} is not named", hint)
+    return Path(os.path.abspath(inputs.named(text, what, hint)))  # noqa: PTH100 (links are not followed)
+
+
+def scoring(text: str | None) -> Scoring:
+    """Read the rules of scoring; None: the strict ones.
+
+    Raises:
+        UsageError: There are no such rules.
+    """
+    if text == "reference":
+        return "reference"
+    if text not in (None, "strict"):
+        raise UsageError(f"--scoring: unknown {text!r}", f"choose one of: {', '.join(get_args(Scoring))}")
+    return "strict"
+
+
+def sampled(flags: SampleFlags) -> Sample | None:
+    """Read which part of the questions is wanted; None: all.
+
+    Raises:
+        UsageError: One is no number, or out of range.
+    """
+    number = count("--sample", flags.sample, MOST_SAMPLED)
+    if number is None:
+        if flags.sample_seed is not None:
+            raise UsageError("--sample-seed is for a sample", "add --sample N, or leave it out")
+        return None
+    if flags.sample_seed is None:
+        return Sample(number)
+    try:
+        return Sample(number, settings.OPTIONS["seed"].check(settings.integer_text(flags.sample_seed)))
+    except ValueError as error:
+        raise UsageError(f"--sample-seed: {error.args[0]}", "give a whole number") from None
+
+
+def most_kept_bytes(flags: EvalFlags) -> int | None:
+    """Read what visual tokens may take on the disk; None: as much as it is unasked.
+
+    Raises:
+        UsageError: It is no number, or out of range, or they are not kept at all.
+    """
+    text = flags.keep_visual_gb
+    if text is None:
+        return None
+    if not flags.keep_visual:
+        raise UsageError("--keep-visual-gb is for tokens that are kept", "leave --no-keep-visual out")
+    try:
+        number = settings.number_text(text)
+    except ValueError as error:
+        raise UsageError(f"--keep-visual-gb: {error}", "give a number of GB") from None
+    if not LEAST_KEPT_GB <= number <= MOST_KEPT_GB:
+        raise UsageError(
+            f"--keep-visual-gb {text} is not from {LEAST_KEPT_GB} to {MOST_KEPT_GB}", "choose another number"
+        )
+    return int(number * 10**9)
+
+
+def names(flag: str, text: str | None) -> Sequence[str]:
+    """Read a list of names; None is none.
+
+    Raises:
+        UsageError: There is none in it.
+    """
+    found = [] if text is None else [part.strip() for part in text.split(",") if part.strip()]
+    if text is not None and not found:
+        raise UsageError(f"{flag} names nothing", "name some, with commas between, or leave it out")
+    return found
+
+
+def output(flags: EvalFlags, benchmark: str, chosen: Settings) -> Path:
+    """Return the folder to write.
+
+    Raises:
+        PllavaError: -o is empty, or there is no checkpoint of that name.
+    """
+    if flags.output is not None:
+        return inputs.named(flags.output, "the folder for the result", "name one with -o")
+    name = Path(registry.find(chosen.model).name).name
+    return Path(f"eval-{benchmark}-" + (re.sub(r"[^\w.-]+", "-", name).strip("-.") or "checkpoint"))

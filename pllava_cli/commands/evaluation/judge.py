@@ -1,0 +1,203 @@
+"""`pllava eval judge`: have a language model score the answers that a run has collected."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar
+
+import typer
+from typer import Option
+
+from pllava_cli import inputs, settings
+from pllava_cli.commands.evaluation.given import absolute
+from pllava_cli.commands.options import RUN, OutputFlags, takes
+from pllava_cli.errors import ExitStatus, UsageError
+from pllava_cli.terminal import Terminal
+
+if TYPE_CHECKING:
+    from pllava_cli.evaluation.asked import Asked
+    from pllava_cli.evaluation.judging.judge import Judge
+    from pllava_cli.evaluation.judging.session import Outcome
+    from pllava_cli.evaluation.rundir import RunFolder
+    from pllava_cli.recording import Recording
+
+EXAMPLES = """
+# a model on this machine, behind vLLM, llama-server, ollama or anything that speaks OpenAI's protocol
+pllava eval judge vcg-7b --judge-url http://localhost:8000/v1 --judge-model llama-3.1-8b
+# a served one; its key is in PLLAVA_JUDGE_KEY
+pllava eval judge vcg-7b --judge-url https://example.org/v1 --judge-model some-model --at-once 16
+"""
+
+JUDGE = "Judge"
+MOST_SHOWN = 3
+"""Reasons of a judge that does not reply which are told one by one."""
+_NUMBERS: tuple[tuple[str, str, Callable[[str], float]], ...] = (
+    ("at_once", "at_once", settings.integer_text),
+    ("retries", "retries", settings.integer_text),
+    ("max_tokens", "max_tokens", settings.integer_text),
+    ("timeout_s", "timeout", settings.number_text),
+)
+"""Of the judge: their names, their flags, and how these are read; the judge itself knows the ranges."""
+
+
+@dataclass(frozen=True)
+class JudgeFlags(OutputFlags):
+    """What `judge` understands."""
+
+    variables: ClassVar[Mapping[str, str]] = {
+        "PLLAVA_JUDGE_KEY": "The key for the judge.",
+        "OPENAI_API_KEY": "The same, if that is not set: it goes out only over https or to this machine.",
+    }
+
+    judge_url: Annotated[
+        str | None,
+        Option(
+            metavar="URL",
+            rich_help_panel=JUDGE,
+            help="Where it is: an OpenAI-compatible server. Its key comes from PLLAVA_JUDGE_KEY.",
+        ),
+    ] = None
+    judge_model: Annotated[
+        str | None, Option(metavar="NAME", rich_help_panel=JUDGE, help="The model's name there.")
+    ] = None
+    instructions: Annotated[
+        str | None,
+        Option(
+            metavar="DIR",
+            rich_help_panel=JUDGE,
+            help="A folder of texts by which it is asked, in place of our own of the same names.",
+        ),
+    ] = None
+    max_tokens: Annotated[
+        str | None,
+        Option(
+            metavar="N",
+            rich_help_panel=JUDGE,
+            help="Longest reply; one that reasons before it replies needs some hundreds.",
+        ),
+    ] = None
+    at_once: Annotated[
+        str | None, Option(metavar="N", rich_help_panel=RUN, help="Answers judged at the same time.")
+    ] = None
+    timeout: Annotated[
+        str | None, Option(metavar="SECONDS", rich_help_panel=RUN, help="Give one up after this.")
+    ] = None
+    retries: Annotated[
+        str | None,
+        Option(metavar="N", rich_help_panel=RUN, help="Ask so often again where line or server fail."),
+    ] = None
+    offline: Annotated[
+        bool | None,
+        Option("--offline/--no-offline", rich_help_panel=RUN, help="Ask nobody but a judge on this machine."),
+    ] = None
+
+
+@takes(JudgeFlags)
+def judge(
+    terminal: Terminal,
+    flags: JudgeFlags,
+    folder: Annotated[
+        str, typer.Argument(metavar="FOLDER", help="Of a run of `pllava eval vcgbench` or `videoqa`.")
+    ],
+) -> int:
+    """Have a language model score a run's answers.
+
+    Questions, right answers and the checkpoint's answers go to URL, and nowhere else. Verdicts are kept in
+    the folder as they come: the same command goes on, and what is judged is not asked again. Scores depend
+    on the judge: compare only those of the same one.
+    """
+    path = inputs.named(folder, "the folder of a run", "name one that `pllava eval` has written")
+    chosen = _judge(flags)
+    from pllava_cli.commands.evaluation.display import status
+    from pllava_cli.commands.evaluation.results import finish, show
+    from pllava_cli.evaluation.answering import pipeline
+    from pllava_cli.evaluation.judging import session
+    from pllava_cli.evaluation.judging.instructions import load_instructions
+    from pllava_cli.evaluation.judging.judged_by import JudgedBy
+    from pllava_cli.evaluation.judging.store import Store
+    from pllava_cli.evaluation.rundir import RunFolder
+
+    run = RunFolder(path)
+    asked, recording = _answered(run)
+    own = None
+    if flags.instructions is not None:
+        own = absolute(flags.instructions, "the folder of texts", "name one, or give none")
+    instructions = load_instructions(own)
+    benchmark = asked.read()
+    said = pipeline.collect(benchmark, run.answers, recording)
+    with Store.open(run.verdicts) as store:
+        if store.cut_bytes:
+            terminal.warn(f"the last line of {run.verdicts} was torn by a kill, and is cut away")
+        outcome = session.judge_all(
+            asked.judge_tasks(said, instructions),
+            chosen,
+            store,
+            lambda done, total: terminal.progress.update("judging", done, total),
+        )
+    terminal.pause()
+    texts = {name: each.text for name, each in instructions.items()}
+    run.note_judge(JudgedBy(chosen.model, chosen.max_tokens, own, texts))
+    _tell(terminal, chosen.endpoint.host, outcome, run.verdicts)
+    result = finish(terminal, run, asked, benchmark, said, recording, outcome.judgements)
+    show(terminal, run, result, as_json=flags.json)
+    found = status(said, benchmark)
+    return ExitStatus.SOME_FAILED if outcome.unanswered and not found else found
+
+
+def _answered(run: "RunFolder") -> "tuple[Asked, Recording]":
+    """Return what a run is of, and with what settings its answers were made.
+
+    Raises:
+        UsageError: It has no answers, or they need no judge.
+    """
+    held = run.notes()
+    if held.recording is None:
+        raise UsageError(
+            f"{run.path} holds no answers", "run its `pllava eval` first; of a sweep, name one of its folders"
+        )
+    if not held.asked.is_judged:
+        raise UsageError(
+            f"{run.path} holds answers to {held.asked.benchmark}, which needs no judge", "see its report.html"
+        )
+    return held.asked, held.recording
+
+
+def _tell(terminal: Terminal, host: str, outcome: "Outcome", verdicts: Path) -> None:
+    """Say how the judging went, and what a reader of the scores would want to know of it."""
+    terminal.note(f"{outcome.asked} judged, {outcome.known} judged before, {len(outcome.unanswered)} not")
+    for reason in list(dict.fromkeys(outcome.unanswered.values()))[:MOST_SHOWN]:
+        terminal.warn(f"the judge at {host} {reason}")
+    elsewhere = [each.endpoint for each in outcome.judgements.values() if each.endpoint != host]
+    if elsewhere:
+        others = ", ".join(list(dict.fromkeys(elsewhere))[:MOST_SHOWN])
+        terminal.warn(
+            f"{len(elsewhere)} of {len(outcome.judgements)} verdicts were given before, at {others}, and not"
+            f" at {host}; to have all from there, move {verdicts} away"
+        )
+
+
+def _judge(flags: JudgeFlags) -> "Judge":
+    """Make the judge that the flags name.
+
+    Raises:
+        UsageError: They name none, or cannot be meant.
+    """
+    if not flags.judge_url:
+        raise UsageError("no judge is named", "say with --judge-url where it is: http://localhost:8000/v1")
+    if not flags.judge_model:
+        raise UsageError("the judge's model is not named", "name it with --judge-model")
+    from pllava_cli.evaluation.judging.judge import Judge, key_for
+
+    given: dict[str, Any] = {}
+    for name, flag, read in _NUMBERS:
+        text = getattr(flags, flag)
+        try:
+            given |= {} if text is None else {name: read(text)}
+        except ValueError as error:
+            raise UsageError(
+                f"--{flag.replace('_', '-')}: {error}", "the command's --help says what it takes"
+            ) from None
+    offline = settings.resolve({"offline": flags.offline}).offline
+    return Judge(
+        flags.judge_url, flags.judge_model, api_key=key_for(flags.judge_url), offline=offline, **given
+    )

@@ -1,0 +1,66 @@
+"""Clips that people have described: each is captioned, and the captions compared with theirs.
+
+The comparison stands in `scoring.captions`.
+"""
+
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+from pllava_cli import prompts
+from pllava_cli.errors import UsageError
+from pllava_cli.evaluation.benchmarks import references
+from pllava_cli.evaluation.benchmarks.clips import AmbiguousError, ClipsBelow
+from pllava_cli.evaluation.benchmarks.references import Described
+from pllava_cli.evaluation.items import Benchmark, Fault, Item, Manner
+from pllava_cli.video.probe import shown_name
+
+NAME = "captions"
+MAX_NEW_TOKENS = 256
+"""As `pllava caption` has it: a paragraph."""
+
+
+def read(file: Path, data: Path | None) -> Benchmark:
+    """Read what people say of clips, and find the clips.
+
+    Args:
+        file: In one of the forms of `benchmarks.references`.
+        data: The folder below which the clips are; None: they are taken as named, for captions that
+            were made before. A clip that is not there stays an item, whose question then fails.
+
+    Raises:
+        UsageError: The file cannot be used, or the folder is none or holds none of the clips.
+    """
+    described, faults = references.read(file)
+    items = list(_items(described, faults, ClipsBelow(data) if data is not None else None))
+    if data is not None and not any(is_there for _, is_there in items):
+        raise UsageError(
+            f"none of the clips that {shown_name(file)} names is below {shown_name(data)}, the first being"
+            f" {described[0].name!r}"
+            if items
+            else f"no clip can be told from others: {faults[-1].message}",
+            "name the folder that holds them with --data",
+        )
+    manner = Manner(prompts.SYSTEM, max_new_tokens=MAX_NEW_TOKENS)
+    return Benchmark(NAME, [item for item, _ in items], manner, faults)
+
+
+def _items(
+    described: Iterable[Described], faults: list[Fault], files: ClipsBelow | None
+) -> Iterator[tuple[Item, bool]]:
+    """Yield the items, and whether each one's clip is there; a clip that may be either of two is a fault."""
+    for each in described:
+        try:
+            found = files.find(each.name) if files is not None else None
+        except AmbiguousError as error:
+            faults.append(Fault(each.where, f"{each.name!r}: {error}"))
+            continue
+        item = Item(
+            id=each.id,
+            group=NAME,
+            clip=found or (files.data / each.name if files is not None else Path(each.name)),
+            question=prompts.CAPTION,
+            answer=each.captions[0],
+            prompt=prompts.CAPTION,
+            references=tuple(each.captions),
+        )
+        yield item, found is not None

@@ -1,0 +1,1 @@
+"""What answers come to: the rules of each benchmark, and how figures are counted."""

@@ -1,0 +1,65 @@
+"""Judged answers as verdicts, and how these are counted: the same for every judged benchmark."""
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+
+from pllava_cli.evaluation.items import Group, Kind, Said, Verdict
+from pllava_cli.evaluation.judging.judgements import Judgement
+
+NOTE = (
+    "Scores of a judge depend on which model judges, down to its snapshot, and on how it is asked: compare "
+    "them only with scores of the same judge and the same instructions."
+)
+"""Source: the same predictions, judged months apart, moved by 8 points of accuracy (mbzuai-oryx/Video-ChatGPT
+issue 28); FreeVA (arXiv 2405.07798) makes it a finding."""
+_SHOWN = 200
+"""Characters of a reply that was not understood, in a verdict's note; the store has all of it."""
+
+
+def is_spoken(said: Said) -> bool:
+    """Whether there are words to judge."""
+    return said.text is not None and bool(said.text.strip())
+
+
+def unspoken(said: Said, note: str = "") -> Verdict:
+    """The verdict on an answer without words: the lowest score, and nobody is asked."""
+    parts = [part for part in (note, said.error) if part]
+    return Verdict(said, "failed" if said.text is None else "empty", 0.0, ": ".join(parts))
+
+
+def not_understood(said: Said, judgement: Judgement, note: str = "") -> Verdict:
+    """The verdict where the judge's reply cannot be read: the lowest score, as the reference counts it."""
+    reply = " ".join(judgement.reply.split())
+    shown = f"{reply[:_SHOWN]}..." if len(reply) > _SHOWN else reply
+    parts = [
+        part for part in (note, f"the judge's reply was not understood: {shown or 'it is empty'}") if part
+    ]
+    return Verdict(said, "unparsed", 0.0, ": ".join(parts), judgement.key)
+
+
+def judged_group(name: str, verdicts: Sequence[Verdict]) -> Group:
+    """The mean score of the answers that are judged, or need no judge."""
+    counted = [verdict.score for verdict in verdicts if verdict.kind != "unjudged"]
+    return Group(name, len(counted), mean(counted), counts(verdicts))
+
+
+def counts(verdicts: Iterable[Verdict]) -> dict[Kind, int]:
+    """How many of each kind there are."""
+    return dict(Counter(verdict.kind for verdict in verdicts))
+
+
+def mean(values: Sequence[float]) -> float | None:
+    """The mean; None of nothing."""
+    return sum(values) / len(values) if values else None
+
+
+def judges(judgements: Iterable[Judgement], verdicts: Sequence[Verdict]) -> tuple[str, list[str]]:
+    """Say who judged, as the name of the scoring, and what is to be noted of that."""
+    names = sorted({each.judge for each in judgements})
+    missing = sum(verdict.kind == "unjudged" for verdict in verdicts)
+    notes = [f"{missing:,} answers are not judged yet, and count as nothing."] if missing else []
+    if not names:
+        return "judge: none yet", notes
+    if len(names) > 1:
+        notes.append(f"The verdicts come from more than one judge: {', '.join(names)}.")
+    return f"judge: {', '.join(names)}", [*notes, NOTE]
