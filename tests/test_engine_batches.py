@@ -228,9 +228,9 @@ class TestMemory:
     def full(self) -> Any:
         """A forward pass that fails, and weak references to what it was given and had made."""
 
-        def forward(*args: Any, past_key_values: PrefixCache, **kwargs: Any) -> None:
+        def forward(*args: Any, cache: PrefixCache, **kwargs: Any) -> None:
             made = torch.zeros(1000)
-            forward.seen = [weakref.ref(made), weakref.ref(past_key_values)]  # type: ignore[attr-defined]
+            forward.seen = [weakref.ref(made), weakref.ref(cache)]  # type: ignore[attr-defined]
             raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB.")
 
         return forward

@@ -11,8 +11,8 @@ import pytest
 
 from pllava_cli import Captioner, multiple_choice, registry
 from pllava_cli.loader import check_checkpoint
+from pllava_cli.model.empty import shapes_of
 from pllava_cli.model.footprint import footprint
-from pllava_cli.model.loading import shapes_of
 from pllava_cli.model.quantization import quantizable
 from pllava_cli.shapes.captions import facts, read
 from pllava_cli.shapes.casting import cast

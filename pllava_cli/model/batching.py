@@ -216,7 +216,7 @@ def _logits(
     model: PllavaForConditionalGeneration, cache: PrefixCache, ids_BS: Tensor, places: Mapping[str, Tensor]
 ) -> Tensor:
     """Logits [B, V] after the last of ids [B, S]."""
-    output = model(input_ids=ids_BS, past_key_values=cache, use_cache=True, logits_to_keep=1, **places)
+    output = model(input_ids=ids_BS, cache=cache, use_cache=True, logits_to_keep=1, **places)
     logits_BV: Tensor = output.logits[:, -1]
     return logits_BV
 

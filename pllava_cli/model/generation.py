@@ -111,7 +111,7 @@ class TokenRun:
 def step(model: PllavaForConditionalGeneration, cache: PrefixCache, ids: Sequence[int]) -> Tensor:
     """Run ids through the model, appending to the cache; returns the logits [V] after the last."""
     input_ids = torch.tensor([ids], device=model.device)
-    output = model(input_ids=input_ids, past_key_values=cache, use_cache=True, logits_to_keep=1)
+    output = model(input_ids=input_ids, cache=cache, use_cache=True, logits_to_keep=1)
     logits: Tensor = output.logits[0, -1]
     return logits
 
@@ -140,9 +140,7 @@ def prefill(
             hooks.append(layer.register_forward_hook(partial(_tell_layer, on_layer, number)))
     try:
         cache.reserve(cache.length + embeddings_BSD.shape[1])
-        language_model(
-            inputs_embeds=embeddings_BSD, position_ids=positions_BS, past_key_values=cache, use_cache=True
-        )
+        language_model(inputs_embeds=embeddings_BSD, position_ids=positions_BS, cache=cache, use_cache=True)
     finally:
         for hook in hooks:
             hook.remove()
