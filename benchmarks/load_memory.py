@@ -28,7 +28,8 @@ def measure(folder: Path, quantize: str, afterwards: bool) -> None:
     import torch
 
     from pllava_cli.model import quantization
-    from pllava_cli.model.loading import LoadOptions, load
+    from pllava_cli.model.loading import load
+    from pllava_cli.model.options import LoadOptions
 
     options = LoadOptions(alpha=4, device="cpu", dtype="bf16", quantize="none" if afterwards else quantize)
     with tempfile.TemporaryDirectory() as scratch:  # brings the libraries into memory first

@@ -15,9 +15,9 @@ from pllava_cli.encoding import ClipEncoder
 from pllava_cli.errors import UsageError
 from pllava_cli.loader import load_model
 from pllava_cli.model.batching import TokenRow, run_together
-from pllava_cli.model.device import RuntimePlan
 from pllava_cli.model.generation import Decoding, TokenRun
 from pllava_cli.model.memory import is_memory, memory_full, within_memory
+from pllava_cli.model.plan import RuntimePlan
 from pllava_cli.prompts import CAPTION
 
 __all__ = [

@@ -8,10 +8,15 @@ from typing import Any
 from pllava_cli import registry, saves
 from pllava_cli.errors import CheckpointError, DeviceError
 from pllava_cli.model.adapter import AdapterConfig, read_adapter_config
-from pllava_cli.model.device import NAMED, Offer, RuntimePlan, footprint_of, precisions
+from pllava_cli.model.device import precisions
+from pllava_cli.model.footprint import footprint_of
+from pllava_cli.model.jsonfile import read_json
 from pllava_cli.model.layout import is_adapter
-from pllava_cli.model.loading import Lighter, LoadOptions, Prepared, prepare, read_json, runtime_of
+from pllava_cli.model.loading import Prepared, prepare
 from pllava_cli.model.modeling import PllavaForConditionalGeneration
+from pllava_cli.model.offers import NAMED, Offer
+from pllava_cli.model.options import Lighter, LoadOptions, runtime_of
+from pllava_cli.model.plan import RuntimePlan
 from pllava_cli.model.pooling import PoolingShape
 from pllava_cli.model.processing import Processor
 from pllava_cli.model.record import is_save
@@ -137,10 +142,10 @@ def open_checkpoint(
 def check_checkpoint(
     path_or_name: str | Path,
     *,
-    alpha: float | None,
-    base: str | Path | None,
-    num_frames: int | None,
-    pooling_shape: PoolingShape | None,
+    alpha: float | None = None,
+    base: str | Path | None = None,
+    num_frames: int | None = None,
+    pooling_shape: PoolingShape | None = None,
     keep_tokens: float = 1.0,
     offline: bool = False,
     named: Collection[str] = NAMED,

@@ -8,10 +8,11 @@ from pathlib import Path
 
 from pllava_cli import __version__, saves
 from pllava_cli.errors import CheckpointError, UsageError
-from pllava_cli.loader import Checked, check_checkpoint
+from pllava_cli.loader import Checked
 from pllava_cli.model import saving
 from pllava_cli.model.device import quantization_backend
 from pllava_cli.model.record import RECORD_FILE, is_save
+from pllava_cli.source import Source
 from pllava_cli.training.folders import appearing, write_checkpoint
 from pllava_cli.training.output import write_whole, writing
 
@@ -34,29 +35,23 @@ class Quantized:
 
 
 def quantize(
-    model: str,
+    source: Source,
     quantize: str,
     out: Path | None = None,
     *,
-    alpha: float | None = None,
-    base: str | None = None,
     dtype: str = "auto",
     device: str = "auto",
-    offline: bool = False,
     on_bytes: Callable[[int, int], None] = lambda done, total: None,
     shard_bytes: int = SHARD_BYTES,
 ) -> Quantized:
     """Write a checkpoint packed.
 
     Args:
-        model: A name of weights.toml or a folder.
+        source: The checkpoint.
         quantize: "4bit" or "8bit".
         out: The folder to write, which must not exist; None: where loading looks for it.
-        alpha: Strength of LoRA; None: the checkpoint's own.
-        base: For an adapter: its base; None: the one that it names.
         dtype: Precision of what is not packed, and of the arithmetic; "auto": what fits here.
         device: Where to pack.
-        offline: Say in errors that nothing may be fetched (nothing ever is).
         on_bytes: Told the bytes read so far and in all.
         shard_bytes: Largest weight file.
 
@@ -65,20 +60,9 @@ def quantize(
     """
     if out is not None and os.path.lexists(out):
         raise UsageError(f"{out} is already there", "name a folder that is not")
-    checked = check_checkpoint(
-        model,
-        alpha=alpha,
-        base=base,
-        num_frames=None,
-        pooling_shape=None,
-        offline=offline,
-        device=device,
-        dtype=dtype,
-        quantize=quantize,
-        must_fit=False,
-    )
+    checked = source.check(device=device, dtype=dtype, quantize=quantize)
     if is_save(checked.folder):
-        raise UsageError(f"{model} is a save already", "use it as it is")
+        raise UsageError(f"{source.model} is a save already", "use it as it is")
     origin = checked.origin
     target = out or saves.place(origin)
     if out is None and saves.found(origin)[0] is not None:

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from pllava_cli.answers import Answer
-    from pllava_cli.model.device import RuntimePlan
+    from pllava_cli.model.plan import RuntimePlan
     from pllava_cli.registry import Checkpoint
     from pllava_cli.video.report import DecodeReport
 

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from pllava_cli.errors import CheckpointError
 from pllava_cli.model import saving
-from pllava_cli.model.footprint import DTYPES
+from pllava_cli.model.footprint import PRECISION_BYTES
 from pllava_cli.model.loading import Prepared
 from pllava_cli.model.record import Record, SourceFile, is_save
 from pllava_cli.savelist import SNAPSHOTS, identity, quantized_dir
@@ -144,7 +144,7 @@ def _is_current(origin: Origin) -> bool:
 def _others(origin: Origin) -> Iterator[Origin]:
     """The source as it would be packed in each other precision."""
     plan = origin.prepared.plan
-    for dtype in DTYPES:
+    for dtype in PRECISION_BYTES:
         if dtype != plan.dtype:
             yield replace(origin, prepared=replace(origin.prepared, plan=replace(plan, dtype=dtype)))
 

@@ -15,11 +15,8 @@ from typing import Any, Literal
 from pllava_cli import configfile as cf
 from pllava_cli import registry
 from pllava_cli.errors import UsageError
+from pllava_cli.precisions import DTYPES, ENCODINGS, QUANTIZATIONS
 from pllava_cli.weightsfile import LIMITS
-
-DTYPES = ("auto", "fp16", "bf16", "fp32")
-ENCODINGS = ("auto", "exact", "int8")
-QUANTIZATIONS = ("auto", "none", "4bit", "8bit")
 
 
 @dataclass(frozen=True)

@@ -14,8 +14,10 @@ from pllava_cli.errors import CheckpointError, ClipError, DeviceError, UsageErro
 from pllava_cli.model import cpu as cpu_module
 from pllava_cli.model import device as device_module
 from pllava_cli.model.config import read_config
-from pllava_cli.model.device import DeviceInfo, Footprint, footprint
-from pllava_cli.model.loading import empty_model, read_json, shapes_of
+from pllava_cli.model.device import DeviceInfo
+from pllava_cli.model.empty import empty_model, shapes_of
+from pllava_cli.model.footprint import Footprint, footprint
+from pllava_cli.model.jsonfile import read_json
 from pllava_cli.model.quantization import quantizable
 from pllava_cli.prompts import SYSTEM
 from tests.checkpoints import adapter_tensors, write_adapter, write_plain, write_script

@@ -14,8 +14,10 @@ from pllava_cli.errors import DeviceError
 from pllava_cli.loader import Checked, check_checkpoint
 from pllava_cli.model import cpu
 from pllava_cli.model import device as device_module
-from pllava_cli.model.device import NAMED, SPARE, DeviceInfo, footprint
-from pllava_cli.model.loading import shapes_of
+from pllava_cli.model.device import SPARE, DeviceInfo
+from pllava_cli.model.empty import shapes_of
+from pllava_cli.model.footprint import footprint
+from pllava_cli.model.offers import NAMED
 from pllava_cli.model.quantization import quantizable
 from pllava_cli.training import base, run
 from pllava_cli.training.settings import TrainSettings

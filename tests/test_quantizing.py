@@ -15,9 +15,11 @@ from pllava_cli import Captioner
 from pllava_cli.errors import CheckpointError, PllavaError, UsageError
 from pllava_cli.loader import Opened, check_checkpoint, open_checkpoint
 from pllava_cli.model import cpu, device, quantization
-from pllava_cli.model.loading import shapes_of
+from pllava_cli.model.empty import shapes_of
+from pllava_cli.model.footprint import footprint
 from pllava_cli.model.tensors import TensorReader
 from pllava_cli.quantizing import quantize
+from pllava_cli.source import Source
 from pllava_cli.training.merge import merge
 from tests.checkpoints import adapter_tensors, copied, write_adapter, write_plain
 from tests.training.test_output import no_file_longer_than
@@ -61,8 +63,8 @@ class TestContents:
     ) -> None:
         how: dict[str, Any] = {"quantize": packing, "dtype": dtype}
         packed = opened(source, **how)
-        quantize(str(source), packing, alpha=4, dtype=dtype, device="cpu", shard_bytes=100_000)
-        quantize(str(source), packing, tmp_path / "out", alpha=4, dtype=dtype, device="cpu")
+        quantize(Source(str(source), alpha=4), packing, dtype=dtype, device="cpu", shard_bytes=100_000)
+        quantize(Source(str(source), alpha=4), packing, tmp_path / "out", dtype=dtype, device="cpu")
         monkeypatch.setattr(quantization, "pack", None)  # nothing is packed again
         found = opened(source, **how)
         assert is_packed_already(found)
@@ -76,7 +78,7 @@ class TestContents:
         how: dict[str, Any] = {"alpha": 4, "dtype": "fp32", "quantize": "4bit", "device": "cpu"}
         captioner = Captioner(source, **how)
         before = captioner.caption(clip)
-        quantize(str(source), "4bit", alpha=4, dtype="fp32", device="cpu")
+        quantize(Source(str(source), alpha=4), "4bit", dtype="fp32", device="cpu")
         saved = Captioner(source, **how)
         after = saved.caption(clip)
         assert "come packed from" in saved.plan.reasons[-1]
@@ -86,7 +88,7 @@ class TestContents:
     def test_four_bits_lie_as_on_every_device(self, source: Path, tmp_path: Path) -> None:
         """Two weights a byte, the first one in its upper half, as QLoRA's CUDA kernels read them; a CPU's own
         order would decode to something else."""
-        quantize(str(source), "4bit", tmp_path / "out", alpha=0, dtype="fp32", device="cpu")
+        quantize(Source(str(source), alpha=0), "4bit", tmp_path / "out", dtype="fp32", device="cpu")
         saved = {k: v for f in (tmp_path / "out").glob("*.safetensors") for k, v in load_file(f).items()}
         name = "model.language_model.layers.1.mlp.up_proj.weight"
         state = json.loads(bytes(saved[f"{name}.quant_state.bitsandbytes__nf4"].tolist()))
@@ -102,12 +104,12 @@ class TestContents:
 
     def test_what_is_not_packed_takes_no_more_than_in_the_source(self, source: Path, tmp_path: Path) -> None:
         """fp32 in memory, but the source has bf16."""
-        quantize(str(source), "4bit", tmp_path / "out", alpha=4, dtype="fp32", device="cpu")
+        quantize(Source(str(source), alpha=4), "4bit", tmp_path / "out", dtype="fp32", device="cpu")
         saved = {k: v for f in (tmp_path / "out").glob("*.safetensors") for k, v in load_file(f).items()}
         assert saved["lm_head.weight"].dtype == torch.bfloat16
 
     def test_record_says_what_it_was_made_from(self, source: Path, tmp_path: Path) -> None:
-        done = quantize(str(source), "4bit", tmp_path / "out", alpha=3, dtype="bf16", device="cpu")
+        done = quantize(Source(str(source), alpha=3), "4bit", tmp_path / "out", dtype="bf16", device="cpu")
         record = json.loads((done.out / "quantized.json").read_text())
         assert record["schema"] == "pllava.quantized/1"
         assert (record["source"], record["alpha"], record["quantize"]) == (str(source), 3, "4bit")
@@ -120,7 +122,7 @@ class TestContents:
         base = write_plain(tmp_path / "base")
         adapter = write_adapter(tmp_path / "adapter", base, adapter_tensors(3))
         packed = opened(adapter, base=base)
-        quantize(str(adapter), "4bit", alpha=4, base=str(base), dtype="fp32", device="cpu")
+        quantize(Source(str(adapter), alpha=4, base=str(base)), "4bit", dtype="fp32", device="cpu")
         found = opened(adapter, base=base)
         assert is_packed_already(found)
         assert_same(found, packed)
@@ -131,7 +133,7 @@ class TestContents:
 class TestFinding:
     @pytest.fixture(autouse=True)
     def saved(self, source: Path) -> Path:
-        return quantize(str(source), "4bit", alpha=4, dtype="fp32", device="cpu").out
+        return quantize(Source(str(source), alpha=4), "4bit", dtype="fp32", device="cpu").out
 
     @pytest.mark.parametrize("other", [{"alpha": 5}, {"quantize": "8bit"}, {"quantize": "none"}], ids=str)
     def test_other_options_have_a_save_of_their_own(self, other: dict[str, Any], source: Path) -> None:
@@ -161,7 +163,7 @@ class TestFinding:
     def test_save_in_the_precision_that_would_be_chosen_comes_first(
         self, source: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        quantize(str(source), "4bit", alpha=4, dtype="bf16", device="cpu")
+        quantize(Source(str(source), alpha=4), "4bit", dtype="bf16", device="cpu")
         for is_bf16, dtype in ((True, "bf16"), (False, "fp32")):
             monkeypatch.setattr(cpu, "prefers_bf16", lambda product, is_bf16=is_bf16: is_bf16)
             loaded = opened(source, dtype="auto")
@@ -173,7 +175,7 @@ class TestFinding:
         need = check_checkpoint(source, alpha=4.0, dtype="bf16", quantize="4bit", **ASKED).prepared
         model = need.model
         packable = {f"{name}.weight" for name in quantization.quantizable(model)}
-        least = device.footprint(model.config, shapes_of(model), packable).bytes("bf16", "4bit")
+        least = footprint(model.config, shapes_of(model), packable).bytes("bf16", "4bit")
         tight = [device.DeviceInfo("cpu", "1 thread", 10**9, int(least / device.SPARE) + 10)]
         monkeypatch.setattr(device, "devices", lambda: tight)
         loaded = opened(source, dtype="auto")
@@ -192,7 +194,7 @@ class TestFinding:
         self, source: Path, saved: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         shutil.rmtree(saved)
-        quantize(str(source), "4bit", alpha=4, dtype="fp16", device="cpu")
+        quantize(Source(str(source), alpha=4), "4bit", dtype="fp16", device="cpu")
         loaded = opened(source, dtype="auto")
         assert loaded.plan.dtype in ("fp32", "bf16")
         assert "--dtype fp16 uses it" in loaded.warnings[0]
@@ -210,7 +212,7 @@ class TestFinding:
         (warning,) = loaded.warnings
         assert str(saved) in warning
         assert f"{file} is not what it was made from" in warning
-        done = quantize(str(source), "4bit", alpha=4, dtype="fp32", device="cpu")
+        done = quantize(Source(str(source), alpha=4), "4bit", dtype="fp32", device="cpu")
         assert done.is_new
         assert done.out == saved
         again = opened(source)
@@ -219,7 +221,7 @@ class TestFinding:
 
     def test_there_already(self, source: Path, saved: Path) -> None:
         before = saved.stat().st_mtime_ns
-        assert not quantize(str(source), "4bit", alpha=4, dtype="fp32", device="cpu").is_new
+        assert not quantize(Source(str(source), alpha=4), "4bit", dtype="fp32", device="cpu").is_new
         assert saved.stat().st_mtime_ns == before
 
     @pytest.mark.parametrize(
@@ -238,7 +240,7 @@ class TestFinding:
         loaded = opened(source)
         assert not is_packed_already(loaded)
         assert "quantized.json" in loaded.warnings[0]
-        assert quantize(str(source), "4bit", alpha=4, dtype="fp32", device="cpu").is_new
+        assert quantize(Source(str(source), alpha=4), "4bit", dtype="fp32", device="cpu").is_new
 
     def test_missing_weights_are_told_and_not_used(self, source: Path, saved: Path) -> None:
         for file in saved.glob("*.safetensors"):
@@ -252,7 +254,7 @@ class TestFinding:
         snapshots = tmp_path / "models--someone--something" / "snapshots"
         first, second = snapshots / ("a" * 40), snapshots / ("b" * 40)
         copied(checkpoint, first)
-        quantize(str(first), "4bit", alpha=4, dtype="fp32", device="cpu")
+        quantize(Source(str(first), alpha=4), "4bit", dtype="fp32", device="cpu")
         os.utime(next(first.glob("*.safetensors")), (1, 1))
         assert is_packed_already(opened(first))
         copied(checkpoint, second)
@@ -270,16 +272,16 @@ class TestWriting:
             patch.setattr("pllava_cli.training.folders.write_description", break_off)
             patch.setattr(shutil, "rmtree", lambda *arguments, **options: None)  # nor anything cleared away
             with pytest.raises(KeyboardInterrupt):
-                quantize(str(source), "4bit", alpha=4, dtype="fp32", device="cpu")
+                quantize(Source(str(source), alpha=4), "4bit", dtype="fp32", device="cpu")
         assert not is_packed_already(opened(source))
         assert opened(source).warnings == ()
-        out = quantize(str(source), "4bit", alpha=4, dtype="fp32", device="cpu").out
+        out = quantize(Source(str(source), alpha=4), "4bit", dtype="fp32", device="cpu").out
         assert [each.name for each in out.parent.iterdir()] == [out.name]
         assert is_packed_already(opened(source))
 
     def test_full_disk(self, source: Path, tmp_path: Path) -> None:
         with no_file_longer_than(20_000), pytest.raises(UsageError) as caught:
-            quantize(str(source), "4bit", tmp_path / "out" / "save", alpha=4, device="cpu")
+            quantize(Source(str(source), alpha=4), "4bit", tmp_path / "out" / "save", device="cpu")
         assert caught.value.message == f"cannot write {tmp_path / 'out' / 'save'}: file too large"
         assert "free some space" in caught.value.hint
         assert list((tmp_path / "out").iterdir()) == []
@@ -291,7 +293,7 @@ class TestWriting:
         monkeypatch.setattr(shutil, "disk_usage", lambda path: usage(10**9, 10**9, 10**7))
         monkeypatch.setattr(TensorReader, "read", None)
         with pytest.raises(UsageError, match=r"needs 0\.03 GB of disk, and 0\.01 GB are free there"):
-            quantize(str(source), "4bit", tmp_path / "out", alpha=4, device="cpu")
+            quantize(Source(str(source), alpha=4), "4bit", tmp_path / "out", device="cpu")
         assert not (tmp_path / "out").exists()
 
     def test_another_run_is_writing(
@@ -299,23 +301,23 @@ class TestWriting:
     ) -> None:
         def write_too(*arguments: object) -> None:
             with pytest.raises(UsageError, match="another run is writing"):
-                quantize(str(source), "4bit", tmp_path / "out", alpha=4, device="cpu")
+                quantize(Source(str(source), alpha=4), "4bit", tmp_path / "out", device="cpu")
 
         with monkeypatch.context() as patch:
             patch.setattr("pllava_cli.training.folders.write_description", write_too)
             with pytest.raises(UsageError, match="cannot write"):  # the description was not written
-                quantize(str(source), "4bit", tmp_path / "out", alpha=4, device="cpu")
+                quantize(Source(str(source), alpha=4), "4bit", tmp_path / "out", device="cpu")
 
     def test_no_folder_can_be_made(self, source: Path, isolated: Path) -> None:
         (isolated / ".cache").write_text("a file in the place of the cache")
         with pytest.raises(UsageError, match="cannot make"):
-            quantize(str(source), "4bit", alpha=4, device="cpu")
+            quantize(Source(str(source), alpha=4), "4bit", device="cpu")
 
     def test_what_is_there_is_not_touched(self, source: Path, tmp_path: Path) -> None:
         (tmp_path / "out").mkdir()
         (tmp_path / "out" / "mine").touch()
         with pytest.raises(UsageError, match="already there"):
-            quantize(str(source), "4bit", tmp_path / "out", alpha=4, device="cpu")
+            quantize(Source(str(source), alpha=4), "4bit", tmp_path / "out", device="cpu")
         assert [each.name for each in (tmp_path / "out").iterdir()] == ["mine"]
 
     def test_what_comes_meanwhile_is_not_touched(self, source: Path, tmp_path: Path) -> None:
@@ -326,14 +328,14 @@ class TestWriting:
             mine.touch()
 
         with pytest.raises(UsageError):
-            quantize(str(source), "4bit", mine.parent, alpha=4, device="cpu", on_bytes=put)
+            quantize(Source(str(source), alpha=4), "4bit", mine.parent, device="cpu", on_bytes=put)
         assert mine.exists() and [each.name for each in tmp_path.glob(".out*")] == []
 
     def test_model_need_not_fit(self, source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         """It may be meant for another machine, and one layer at a time is all that is packed."""
         tight = [device.DeviceInfo("cpu", "1 thread", 10**9, 1000)]
         monkeypatch.setattr(device, "devices", lambda: tight)
-        done = quantize(str(source), "4bit", tmp_path / "out", alpha=4, device="cpu")
+        done = quantize(Source(str(source), alpha=4), "4bit", tmp_path / "out", device="cpu")
         assert done.dtype == "bf16"
 
 
@@ -342,7 +344,9 @@ class TestNamed:
 
     @pytest.fixture
     def save(self, source: Path, tmp_path: Path) -> Path:
-        return quantize(str(source), "4bit", tmp_path / "save", alpha=4, dtype="fp32", device="cpu").out
+        return quantize(
+            Source(str(source), alpha=4), "4bit", tmp_path / "save", dtype="fp32", device="cpu"
+        ).out
 
     @pytest.mark.parametrize(
         ("options", "message"),
@@ -361,9 +365,9 @@ class TestNamed:
 
     def test_is_no_base_and_is_not_packed_twice(self, save: Path, tmp_path: Path) -> None:
         with pytest.raises(UsageError, match="is a save already"):
-            quantize(str(save), "4bit", tmp_path / "twice", device="cpu")
+            quantize(Source(str(save)), "4bit", tmp_path / "twice", device="cpu")
         with pytest.raises(UsageError, match="is packed"):
-            merge(str(save), tmp_path / "merged")
+            merge(Source(str(save)), tmp_path / "merged")
         adapter = write_adapter(tmp_path / "adapter", save, adapter_tensors(3))
         with pytest.raises(CheckpointError, match="no adapter can be laid over it"):
             opened(adapter, base=save)
@@ -401,7 +405,7 @@ DAMAGES: dict[str, Any] = {
 
 @pytest.mark.parametrize("damage", DAMAGES)
 def test_damaged_save_names_file_and_tensor(damage: str, source: Path, tmp_path: Path) -> None:
-    save = quantize(str(source), "4bit", tmp_path / "save", alpha=4, dtype="fp32", device="cpu").out
+    save = quantize(Source(str(source), alpha=4), "4bit", tmp_path / "save", dtype="fp32", device="cpu").out
     (file,) = save.glob("*.safetensors")
     file = file.rename(save / "model.safetensors")
     (save / "model.safetensors.index.json").unlink()

@@ -165,7 +165,7 @@ def _verdict(checkpoint: registry.Checkpoint, precision: str, usable_gb: float, 
         return "no back end"
     need_gb = checkpoint.memory_gb.get(precision)
     if need_gb is None and checkpoint.parameters is not None:
-        from pllava_cli.model.device import weight_bytes
+        from pllava_cli.model.footprint import weight_bytes
 
         need_gb = weight_bytes(checkpoint.parameters, *_PRECISIONS[precision]) / 1e9
     if need_gb is None:

@@ -2,13 +2,11 @@
 
 import json
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Annotated, Any
-
-import typer
+from typing import TYPE_CHECKING, Any
 
 from pllava_cli import inputs, registry, settings
 from pllava_cli.commands.making import MergeFlags
-from pllava_cli.commands.options import OutputFlags, complete_models, takes
+from pllava_cli.commands.options import CheckpointName, OutputFlags, said, takes
 from pllava_cli.errors import CheckpointError, ExitStatus
 from pllava_cli.terminal import Terminal
 
@@ -67,16 +65,7 @@ def list_models(terminal: Terminal, flags: OutputFlags) -> int:
 
 
 @takes(OutputFlags)
-def show_model(
-    terminal: Terminal,
-    flags: OutputFlags,
-    name: Annotated[
-        str,
-        typer.Argument(
-            metavar="NAME", help="A name, an alias or a directory.", autocompletion=complete_models
-        ),
-    ],
-) -> int:
+def show_model(terminal: Terminal, flags: OutputFlags, name: CheckpointName) -> int:
     """Show everything known about a checkpoint.
 
     Each figure comes with its source, and the last lines say whether the checkpoint is on this
@@ -101,35 +90,22 @@ def show_model(
 
 
 @takes(MergeFlags)
-def merge_model(
-    terminal: Terminal,
-    flags: MergeFlags,
-    name: Annotated[
-        str,
-        typer.Argument(
-            metavar="NAME", help="A name, an alias or a directory.", autocompletion=complete_models
-        ),
-    ],
-) -> int:
+def merge_model(terminal: Terminal, flags: MergeFlags, name: CheckpointName) -> int:
     """Fold a checkpoint's LoRA into its weights.
 
     The folder OUT is a plain LLaVA checkpoint in safetensors: it needs no adapter and no alpha, other
     tools read it, and `pllava train` takes it as a base. It appears under its name only once it is whole.
     """
     out = inputs.result_folder(flags.out)
-    chosen = settings.resolve(
-        {key: getattr(flags, key) for key in ("alpha", "base", "dtype", "offline")} | {"model": name}
-    )
+    chosen = settings.resolve(said(flags) | {"model": name})
     registry.locate(registry.find(name), offline=chosen.offline)  # in a moment, before torch is imported
+    from pllava_cli.source import Source
     from pllava_cli.training.merge import merge
 
     done = merge(
-        name,
+        Source(name, chosen.alpha, chosen.base, chosen.offline),
         out,
-        alpha=chosen.alpha,
-        base=chosen.base,
         dtype=chosen.dtype,
-        offline=chosen.offline,
         on_bytes=lambda read, total: terminal.progress.update("merging", read, total),
     )
     terminal.pause()

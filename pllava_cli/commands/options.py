@@ -8,6 +8,7 @@ import functools
 import inspect
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields
+from functools import partial
 from typing import Annotated, Any, ClassVar, TypeVar
 
 import typer
@@ -15,6 +16,7 @@ from typer import Option
 
 from pllava_cli import registry, settings
 from pllava_cli.errors import PllavaError
+from pllava_cli.precisions import DTYPES, ENCODINGS, QUANTIZATIONS
 from pllava_cli.terminal import Terminal
 
 CHECKPOINT, FRAMES, TEXT, RUN = "Checkpoint", "Frames", "Text", "Running"
@@ -48,6 +50,32 @@ def complete_from(*names: str) -> Callable[[str], list[str]]:
     return complete
 
 
+CheckpointName = Annotated[
+    str,
+    typer.Argument(metavar="NAME", help="A name, an alias or a directory.", autocompletion=complete_models),
+]
+"""The argument of commands about one checkpoint."""
+
+in_checkpoint = partial(Option, rich_help_panel=CHECKPOINT)
+in_frames = partial(Option, rich_help_panel=FRAMES)
+in_text = partial(Option, rich_help_panel=TEXT)
+in_run = partial(Option, rich_help_panel=RUN)
+"""A flag under a heading."""
+
+ModelOption = partial(in_checkpoint, "-m", "--model", metavar="NAME|PATH", autocompletion=complete_models)
+BaseOption = partial(Option, metavar="NAME|PATH", autocompletion=complete_models)
+DeviceOption = partial(Option, metavar="NAME", autocompletion=complete_from("auto", "cpu", "cuda"))
+DtypeOption = partial(Option, metavar="NAME", autocompletion=complete_from(*DTYPES))
+QuantizeOption = partial(Option, metavar="NAME", autocompletion=complete_from(*QUANTIZATIONS))
+DecodeTimeoutOption = partial(
+    Option, metavar="SECONDS", help="Give up a decoder without progress after this."
+)
+OfflineOption = partial(Option, "--offline/--no-offline", help="Make no request to any network.")
+"""What the flags of several commands have in common; each command adds its heading and its words."""
+
+SystemFile = Annotated[str | None, in_text(metavar="FILE", help="Read the system text from a file.")]
+
+
 @dataclass(frozen=True)
 class OutputFlags:
     """What every command understands."""
@@ -69,30 +97,19 @@ class CheckpointFlags(OutputFlags):
     """Which checkpoint. None, here as below: not said."""
 
     model: Annotated[
-        str | None,
-        Option(
-            "-m",
-            "--model",
-            metavar="NAME|PATH",
-            rich_help_panel=CHECKPOINT,
-            autocompletion=complete_models,
-            help="Checkpoint: a name of `pllava models list`, or a directory.",
-        ),
+        str | None, ModelOption(help="Checkpoint: a name of `pllava models list`, or a directory.")
     ] = None
     base: Annotated[
         str | None,
-        Option(
-            metavar="NAME|PATH",
+        BaseOption(
             rich_help_panel=CHECKPOINT,
-            autocompletion=complete_models,
             help="For a directory that holds only an adapter: the checkpoint it was trained from.",
         ),
     ] = None
     alpha: Annotated[
         str | None,
-        Option(
+        in_checkpoint(
             metavar="X",
-            rich_help_panel=CHECKPOINT,
             help="Weight of the LoRA: 0 is the image model, higher is more of the video training.",
         ),
     ] = None
@@ -104,30 +121,25 @@ class FrameFlags(OutputFlags):
 
     preset: Annotated[
         str | None,
-        Option(
+        in_frames(
             metavar="NAME",
-            rich_help_panel=FRAMES,
             autocompletion=complete_presets,
             help="Frames and pooling shape for a purpose: standard, or fast with 4 frames; never more than"
             " the checkpoint's own.",
         ),
     ] = None
-    frames: Annotated[
-        str | None, Option(metavar="N", rich_help_panel=FRAMES, help="Frames to look at, evenly spaced.")
-    ] = None
+    frames: Annotated[str | None, in_frames(metavar="N", help="Frames to look at, evenly spaced.")] = None
     pooling_shape: Annotated[
         str | None,
-        Option(
+        in_frames(
             metavar="T,H,W",
-            rich_help_panel=FRAMES,
             help="Frames, rows and columns of visual tokens that remain after pooling; none: all of them.",
         ),
     ] = None
     keep_tokens: Annotated[
         str | None,
-        Option(
+        in_frames(
             metavar="SHARE",
-            rich_help_panel=FRAMES,
             help="Share of the visual tokens to leave, above 0 and at most 1: what stays the same over time"
             " is merged.",
         ),
@@ -139,12 +151,11 @@ class WindowFlags(OutputFlags):
     """Which part of it."""
 
     start: Annotated[
-        str | None,
-        Option(metavar="TIME", rich_help_panel=FRAMES, help="Look from here on: seconds or [HH:]MM:SS."),
+        str | None, in_frames(metavar="TIME", help="Look from here on: seconds or [HH:]MM:SS.")
     ] = None
     end: Annotated[
         str | None,
-        Option(metavar="TIME", rich_help_panel=FRAMES, help="Look up to here: seconds or [HH:]MM:SS."),
+        in_frames(metavar="TIME", help="Look up to here: seconds or [HH:]MM:SS."),
     ] = None
 
 
@@ -152,15 +163,9 @@ class WindowFlags(OutputFlags):
 class TextFlags(OutputFlags):
     """What stands before a question, and how long the answer may be."""
 
-    system: Annotated[
-        str | None, Option(metavar="TEXT", rich_help_panel=TEXT, help="System text; '' for none.")
-    ] = None
-    system_file: Annotated[
-        str | None, Option(metavar="FILE", rich_help_panel=TEXT, help="Read the system text from a file.")
-    ] = None
-    max_new_tokens: Annotated[
-        str | None, Option(metavar="N", rich_help_panel=TEXT, help="Longest answer, in tokens.")
-    ] = None
+    system: Annotated[str | None, in_text(metavar="TEXT", help="System text; '' for none.")] = None
+    system_file: SystemFile = None
+    max_new_tokens: Annotated[str | None, in_text(metavar="N", help="Longest answer, in tokens.")] = None
 
 
 @dataclass(frozen=True)
@@ -169,75 +174,44 @@ class DrawingFlags(OutputFlags):
 
     temperature: Annotated[
         str | None,
-        Option(
-            metavar="X",
-            rich_help_panel=TEXT,
-            help="0 takes the likeliest token each time; higher draws more freely.",
-        ),
+        in_text(metavar="X", help="0 takes the likeliest token each time; higher draws more freely."),
     ] = None
     top_p: Annotated[
-        str | None,
-        Option(metavar="P", rich_help_panel=TEXT, help="Draw among the likeliest tokens of this total."),
+        str | None, in_text(metavar="P", help="Draw among the likeliest tokens of this total.")
     ] = None
-    seed: Annotated[
-        str | None, Option(metavar="N", rich_help_panel=TEXT, help="Make drawn answers repeatable.")
-    ] = None
+    seed: Annotated[str | None, in_text(metavar="N", help="Make drawn answers repeatable.")] = None
 
 
 @dataclass(frozen=True)
 class DeviceFlags(OutputFlags):
     """Where and how the checkpoint runs."""
 
-    device: Annotated[
-        str | None,
-        Option(
-            metavar="NAME",
-            rich_help_panel=RUN,
-            autocompletion=complete_from("auto", "cpu", "cuda"),
-            help="auto, cpu, cuda or cuda:N.",
-        ),
-    ] = None
+    device: Annotated[str | None, DeviceOption(rich_help_panel=RUN, help="auto, cpu, cuda or cuda:N.")] = None
     dtype: Annotated[
-        str | None,
-        Option(
-            metavar="NAME",
-            rich_help_panel=RUN,
-            autocompletion=complete_from(*settings.DTYPES),
-            help="Precision: " + ", ".join(settings.DTYPES) + ".",
-        ),
+        str | None, DtypeOption(rich_help_panel=RUN, help="Precision: " + ", ".join(DTYPES) + ".")
     ] = None
     quantize: Annotated[
         str | None,
-        Option(
-            metavar="NAME",
+        QuantizeOption(
             rich_help_panel=RUN,
-            autocompletion=complete_from(*settings.QUANTIZATIONS),
-            help="Quantisation of the language model: " + ", ".join(settings.QUANTIZATIONS) + ".",
+            help="Quantisation of the language model: " + ", ".join(QUANTIZATIONS) + ".",
         ),
     ] = None
     encode: Annotated[
         str | None,
-        Option(
+        in_run(
             metavar="NAME",
-            rich_help_panel=RUN,
-            autocompletion=complete_from(*settings.ENCODINGS),
+            autocompletion=complete_from(*ENCODINGS),
             help="How a CPU puts clips into the model: int8, about twice as fast and nearly exact; exact; or"
             " auto: int8 where the weights are quantised and the CPU has units for it.",
         ),
     ] = None
-    decode_timeout: Annotated[
-        str | None,
-        Option(metavar="SECONDS", rich_help_panel=RUN, help="Give up a decoder without progress after this."),
-    ] = None
-    offline: Annotated[
-        bool | None,
-        Option("--offline/--no-offline", rich_help_panel=RUN, help="Make no request to any network."),
-    ] = None
+    decode_timeout: Annotated[str | None, DecodeTimeoutOption(rich_help_panel=RUN)] = None
+    offline: Annotated[bool | None, OfflineOption(rich_help_panel=RUN)] = None
     pull: Annotated[
         bool | None,
-        Option(
+        in_checkpoint(
             "--pull/--no-pull",
-            rich_help_panel=CHECKPOINT,
             help="Fetch the checkpoint if it is not on this machine; else you are asked, on a terminal.",
         ),
     ] = None
@@ -253,13 +227,11 @@ class CaptionFlags(RunFlags):
     """What `caption` understands."""
 
     prompt: Annotated[
-        str | None,
-        Option(
-            "-p", "--prompt", metavar="TEXT", rich_help_panel=TEXT, help="Instruction in place of our own."
-        ),
+        str | None, in_text("-p", "--prompt", metavar="TEXT", help="Instruction in place of our own.")
     ] = None
     prompt_file: Annotated[
-        str | None, Option(metavar="FILE", rich_help_panel=TEXT, help="Read the instruction from a file.")
+        str | None,
+        in_text(metavar="FILE", help="Read the instruction from a file."),
     ] = None
 
 

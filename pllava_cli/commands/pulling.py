@@ -9,7 +9,7 @@ import typer
 from typer import Option
 
 from pllava_cli import hubcache, registry, settings
-from pllava_cli.commands.options import OutputFlags, complete_models, takes
+from pllava_cli.commands.options import OfflineOption, OutputFlags, complete_models, said, takes
 from pllava_cli.commands.running import prepare_libraries
 from pllava_cli.errors import ExitStatus, UsageError
 from pllava_cli.terminal import Terminal
@@ -42,9 +42,7 @@ class PullFlags(OutputFlags):
         bool,
         Option("--repair", help="Read the files that are here too, and fetch again those that are damaged."),
     ] = False
-    offline: Annotated[
-        bool | None, Option("--offline/--no-offline", help="Make no request to any network.")
-    ] = None
+    offline: Annotated[bool | None, OfflineOption()] = None
 
 
 @takes(PullFlags)
@@ -63,7 +61,7 @@ def pull_model(
     to the commit that was fetched, whatever becomes of the repository. The folder is written to stdout.
     """
     checkpoint = registry.find(name)
-    chosen = settings.resolve({"offline": flags.offline, "model": name})
+    chosen = settings.resolve(said(flags) | {"model": name})
     if chosen.offline and (flags.newest or flags.repair):
         raise UsageError("--newest and --repair need the network, which --offline forbids", "leave one out")
     if checkpoint.path is not None or chosen.offline:

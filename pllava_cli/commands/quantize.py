@@ -4,12 +4,19 @@ import json
 from dataclasses import dataclass
 from typing import Annotated
 
-import typer
 from typer import Option
 
 from pllava_cli import inputs, registry, settings
-from pllava_cli.commands.making import Alpha, Base, Offline
-from pllava_cli.commands.options import OutputFlags, complete_from, complete_models, takes
+from pllava_cli.commands.making import Alpha, Base, Offline, OutOption
+from pllava_cli.commands.options import (
+    CheckpointName,
+    DeviceOption,
+    DtypeOption,
+    OutputFlags,
+    complete_from,
+    said,
+    takes,
+)
 from pllava_cli.errors import ExitStatus, UsageError
 from pllava_cli.terminal import Terminal
 
@@ -27,10 +34,7 @@ DEFAULT = "4bit"
 class QuantizeFlags(OutputFlags):
     """What `models quantize` understands. None: not said."""
 
-    out: Annotated[
-        str | None,
-        Option("-o", "--out", metavar="FOLDER", help="The folder to write; else it is kept in the cache."),
-    ] = None
+    out: Annotated[str | None, OutOption(help="The folder to write; else it is kept in the cache.")] = None
     quantize: Annotated[
         str | None,
         Option(
@@ -41,34 +45,14 @@ class QuantizeFlags(OutputFlags):
     base: Base = None
     dtype: Annotated[
         str | None,
-        Option(
-            metavar="NAME",
-            autocompletion=complete_from(*settings.DTYPES),
-            help="Precision of what is not packed, and of the arithmetic; auto: what fits here.",
-        ),
+        DtypeOption(help="Precision of what is not packed, and of the arithmetic; auto: what fits here."),
     ] = None
-    device: Annotated[
-        str | None,
-        Option(
-            metavar="NAME",
-            autocompletion=complete_from("auto", "cpu", "cuda"),
-            help="Where to pack: auto, cpu, cuda or cuda:N.",
-        ),
-    ] = None
+    device: Annotated[str | None, DeviceOption(help="Where to pack: auto, cpu, cuda or cuda:N.")] = None
     offline: Offline = None
 
 
 @takes(QuantizeFlags)
-def quantize_model(
-    terminal: Terminal,
-    flags: QuantizeFlags,
-    name: Annotated[
-        str,
-        typer.Argument(
-            metavar="NAME", help="A name, an alias or a directory.", autocompletion=complete_models
-        ),
-    ],
-) -> int:
+def quantize_model(terminal: Terminal, flags: QuantizeFlags, name: CheckpointName) -> int:
     """Save a checkpoint in 4 or 8 bits, with its LoRA merged.
 
     The save is as the checkpoint becomes in memory, so captions are the same to the token, and loading
@@ -79,22 +63,19 @@ def quantize_model(
     name only once it is whole.
     """
     out = None if flags.out is None else inputs.result_folder(flags.out)
-    keys = ("quantize", "alpha", "base", "dtype", "device", "offline")
-    chosen = settings.resolve({key: getattr(flags, key) for key in keys} | {"model": name})
+    chosen = settings.resolve(said(flags) | {"model": name})
     if flags.quantize == "none":
         raise UsageError("--quantize none packs nothing", "choose 4bit or 8bit")
     registry.locate(registry.find(name), offline=chosen.offline)  # in a moment, before torch is imported
     from pllava_cli import quantizing
+    from pllava_cli.source import Source
 
     done = quantizing.quantize(
-        name,
+        Source(name, chosen.alpha, chosen.base, chosen.offline),
         chosen.quantize if chosen.quantize in ("4bit", "8bit") else DEFAULT,
         out,
-        alpha=chosen.alpha,
-        base=chosen.base,
         dtype=chosen.dtype,
         device=chosen.device,
-        offline=chosen.offline,
         on_bytes=lambda read, total: terminal.progress.update("packing", read, total),
     )
     terminal.pause()

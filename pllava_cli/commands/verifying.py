@@ -4,12 +4,10 @@ import json
 import shlex
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
-
-import typer
+from typing import TYPE_CHECKING
 
 from pllava_cli import hubcache, registry
-from pllava_cli.commands.options import OutputFlags, complete_models, takes
+from pllava_cli.commands.options import CheckpointName, OutputFlags, takes
 from pllava_cli.commands.pulling import Counting
 from pllava_cli.errors import CheckpointError, ExitStatus
 from pllava_cli.terminal import Terminal
@@ -26,16 +24,7 @@ pllava models verify pllava-7b --json | jq '.files[] | select(.state != "ok")'
 
 
 @takes(OutputFlags)
-def verify_model(
-    terminal: Terminal,
-    flags: OutputFlags,
-    name: Annotated[
-        str,
-        typer.Argument(
-            metavar="NAME", help="A name, an alias or a directory.", autocompletion=complete_models
-        ),
-    ],
-) -> int:
+def verify_model(terminal: Terminal, flags: OutputFlags, name: CheckpointName) -> int:
     """Check every file of a checkpoint.
 
     Files that came from the model hub are held against the hashes that the hub had for them then. Of a

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from pllava_cli.errors import CheckpointError
-from pllava_cli.model.loading import read_json
+from pllava_cli.model.jsonfile import read_json
 
 CONFIG_FILE = "adapter_config.json"
 WEIGHTS_FILE = "adapter_model.safetensors"

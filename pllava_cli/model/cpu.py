@@ -13,8 +13,8 @@ from math import prod
 
 import torch
 
-from pllava_cli.model.plan import INT8
 from pllava_cli.model.precision import TORCH_DTYPES
+from pllava_cli.precisions import INT8
 
 GAIN = 1.3
 """How many times as fast another precision must be to be preferred to the obvious one. The choice is part

@@ -9,41 +9,12 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 from pllava_cli.errors import DeviceError, UsageError
-from pllava_cli.model.footprint import (
-    DTYPES,
-    QUANTIZED_BYTES,
-    Footprint,
-    footprint,
-    footprint_of,
-    weight_bytes,
-)
+from pllava_cli.model.footprint import PRECISION_BYTES, QUANTIZED_BYTES, Footprint
 from pllava_cli.model.offers import NAMED, Offer, first_that_fits, less_work
-from pllava_cli.model.plan import INT8, RuntimePlan
+from pllava_cli.model.plan import RuntimePlan
 from pllava_cli.model.spreading import spread
+from pllava_cli.precisions import ENCODINGS, INT8, QUANTIZATIONS
 
-__all__ = [
-    "DTYPES",
-    "ENCODINGS",
-    "NAMED",
-    "QUANTIZATIONS",
-    "QUANTIZED_BYTES",
-    "SPARE",
-    "DeviceInfo",
-    "Footprint",
-    "Offer",
-    "RuntimePlan",
-    "choose",
-    "devices",
-    "footprint",
-    "footprint_of",
-    "precisions",
-    "quantization_backend",
-    "weight_bytes",
-]
-
-QUANTIZATIONS = ("none", *QUANTIZED_BYTES)
-ENCODINGS = ("auto", "exact", INT8)
-"""How a CPU multiplies many rows: in 8 bits where weights are packed and that is faster; never; always."""
 SPARE = 0.9
 """Share of the free memory that may be planned for; the rest is left to the libraries."""
 WORTH_A_WARNING_S = 60.0
@@ -114,7 +85,7 @@ def choose(
     Args:
         need: The model's footprint.
         device: "auto", "cpu", "cuda" or "cuda:N".
-        dtype: "auto" or one of `DTYPES`.
+        dtype: "auto" or one of `PRECISION_BYTES`.
         quantize: "auto", "none", "4bit" or "8bit".
         encode: How a CPU multiplies many rows: one of `ENCODINGS`.
         offers: What else the user could ask for, the best first; an error names the first that fits.
@@ -179,12 +150,11 @@ def _options(dtype: str, quantize: str, info: DeviceInfo, need: Footprint) -> li
 def _check_names(dtype: str, quantize: str, encode: str) -> None:
     if encode not in ENCODINGS:
         raise UsageError(f"unknown way to encode {encode!r}", f"choose one of: {', '.join(ENCODINGS)}")
-    if dtype not in ("auto", *DTYPES):
-        raise UsageError(f"unknown precision {dtype!r}", f"choose one of: auto, {', '.join(DTYPES)}")
-    if quantize not in ("auto", *QUANTIZATIONS):
-        raise UsageError(
-            f"unknown quantisation {quantize!r}", f"choose one of: auto, {', '.join(QUANTIZATIONS)}"
-        )
+    if dtype not in ("auto", *PRECISION_BYTES):
+        known = ", ".join(PRECISION_BYTES)
+        raise UsageError(f"unknown precision {dtype!r}", f"choose one of: auto, {known}")
+    if quantize not in QUANTIZATIONS:
+        raise UsageError(f"unknown quantisation {quantize!r}", f"choose one of: {', '.join(QUANTIZATIONS)}")
 
 
 def _places(device: str) -> list[_Place]:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from pllava_cli.model.config import PllavaConfig
 
-DTYPES = {"fp32": 4, "bf16": 2, "fp16": 2}
+PRECISION_BYTES = {"fp32": 4, "bf16": 2, "fp16": 2}
 """Precisions and their bytes per number."""
 QUANTIZED_BYTES = {"4bit": 0.52, "8bit": 1.01}
 """Bytes per weight once quantised. NF4 with double quantisation: 4 bits, plus an 8-bit scale for 64
@@ -39,23 +39,23 @@ class Footprint:
 
     def bytes(self, dtype: str, quantize: str) -> int:
         """Bytes needed on the device at a precision and quantisation."""
-        each = DTYPES[dtype]
+        each = PRECISION_BYTES[dtype]
         packed = QUANTIZED_BYTES.get(quantize, each)
         kept = int(self.quantizable * packed + (self.other + self.working) * each)
         if (dtype, quantize) == ("fp32", "none"):
             return kept
         _, inputs, outputs = self.layer  # kept in fewer bits, it may be multiplied in fp32
-        return kept + DTYPES["fp32"] * inputs * outputs
+        return kept + PRECISION_BYTES["fp32"] * inputs * outputs
 
     def layer_bytes(self, dtype: str, quantize: str) -> int:
         """Bytes of one layer of the language model with its part of what a clip takes."""
-        packed = QUANTIZED_BYTES.get(quantize, DTYPES[dtype])
-        return int((self.quantizable * packed + self.working * DTYPES[dtype]) / self.layers) + 1
+        packed = QUANTIZED_BYTES.get(quantize, PRECISION_BYTES[dtype])
+        return int((self.quantizable * packed + self.working * PRECISION_BYTES[dtype]) / self.layers) + 1
 
 
 def weight_bytes(parameters: int, dtype: str, quantize: str) -> int:
     """Bytes of `parameters` weights, as if all could be quantised: an estimate before the files are there."""
-    return int(parameters * QUANTIZED_BYTES.get(quantize, DTYPES[dtype]))
+    return int(parameters * QUANTIZED_BYTES.get(quantize, PRECISION_BYTES[dtype]))
 
 
 def footprint(
@@ -98,9 +98,9 @@ def footprint_of(memory_gb: Mapping[str, float]) -> Footprint:
         memory_gb: 10^9 bytes needed with weights in 16 bits (`bf16`) and quantised to four (`nf4`); all but
             the quantised weights are in 16 bits in both.
     """
-    saved = DTYPES["bf16"] - QUANTIZED_BYTES["4bit"]
+    saved = PRECISION_BYTES["bf16"] - QUANTIZED_BYTES["4bit"]
     quantizable = max(0.0, memory_gb["bf16"] - memory_gb["nf4"]) / saved
-    other = max(0.0, memory_gb["bf16"] / DTYPES["bf16"] - quantizable)
+    other = max(0.0, memory_gb["bf16"] / PRECISION_BYTES["bf16"] - quantizable)
     return Footprint(int(quantizable * 1e9), int(other * 1e9), 0)
 
 

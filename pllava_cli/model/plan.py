@@ -4,11 +4,11 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from pllava_cli.precisions import INT8
+
 if TYPE_CHECKING:
     import torch
 
-INT8 = "int8"
-"""Many rows are multiplied in 8 bits, outliers apart: see `eight_bits`."""
 _LAYER = re.compile(r"model\.language_model\.layers\.(\d+)\.")
 
 

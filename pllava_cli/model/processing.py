@@ -15,7 +15,7 @@ from torch import Tensor
 
 from pllava_cli.errors import CheckpointError, UsageError
 from pllava_cli.model.config import PllavaConfig
-from pllava_cli.model.loading import read_json
+from pllava_cli.model.jsonfile import read_json
 from pllava_cli.model.pooling import fill_slots
 from pllava_cli.model.preprocessing import ClipPreprocessor, Frames, check_frames
 from pllava_cli.model.tokenizer import Tokenizer

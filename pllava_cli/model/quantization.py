@@ -59,6 +59,11 @@ def quantizable(model: nn.Module) -> dict[str, nn.Linear]:
     }
 
 
+def packable(model: nn.Module) -> set[str]:
+    """The names of their weights."""
+    return {f"{name}.weight" for name in quantizable(model)}
+
+
 def replace_linears(
     model: nn.Module, quantize: str, compute_dtype: torch.dtype, many_rows: torch.dtype | None = None
 ) -> set[str]:

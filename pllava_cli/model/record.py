@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from pllava_cli.errors import CheckpointError
-from pllava_cli.model.footprint import DTYPES, QUANTIZED_BYTES
+from pllava_cli.model.footprint import PRECISION_BYTES, QUANTIZED_BYTES
 
 RECORD_FILE, SCHEMA = "quantized.json", "pllava.quantized/1"
 """The file by which a save is known, and what stands in it under `schema`."""
@@ -82,7 +82,7 @@ def _is_sound(record: Record) -> bool:
     alpha = record.alpha
     return (
         record.quantize in QUANTIZED_BYTES
-        and record.dtype in DTYPES
+        and record.dtype in PRECISION_BYTES
         and (alpha is None or (isinstance(alpha, int | float) and not isinstance(alpha, bool)))
         and all(isinstance(each, str) for each in (record.model, record.source, record.device))
         and (record.base is None or isinstance(record.base, str))

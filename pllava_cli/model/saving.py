@@ -13,19 +13,13 @@ import torch
 from pllava_cli.errors import UsageError
 from pllava_cli.model import layout, quantization
 from pllava_cli.model.config import read_config
+from pllava_cli.model.empty import empty_model, set_generation, shapes_of
+from pllava_cli.model.filling import merged, reading_order
+from pllava_cli.model.jsonfile import read_json
 from pllava_cli.model.layout import Recipe
-from pllava_cli.model.loading import (
-    LoadOptions,
-    Prepared,
-    empty_model,
-    merged,
-    read_json,
-    reading_order,
-    runtime_of,
-    set_generation,
-    shapes_of,
-)
+from pllava_cli.model.loading import Prepared
 from pllava_cli.model.modeling import PllavaForConditionalGeneration
+from pllava_cli.model.options import LoadOptions, runtime_of
 from pllava_cli.model.record import RECORD_FILE, Record, parsed
 from pllava_cli.model.tensors import DTYPE_BYTES, StoredTensor, TensorReader, list_tensors
 
@@ -87,7 +81,7 @@ def recipes_of(folder: Path, record: Record, model: PllavaForConditionalGenerati
     """
     tensors = list_tensors(folder)
     stored = {tensor.key: tensor for tensor in tensors}
-    packable, wrong = _packable(model), list[str]()
+    packable, wrong = quantization.packable(model), list[str]()
     missing, known = list[str](), set[str]()
     recipes: dict[str, Recipe] = {}
     for name, shape in shapes_of(model).items():
@@ -120,7 +114,7 @@ def _wrong(tensor: StoredTensor, kind: str, shape: tuple[int, ...] | None) -> st
 
 def bytes_needed(prepared: Prepared) -> int:
     """Bytes of the weights of a save, near enough."""
-    packable, total = _packable(prepared.model), 0
+    packable, total = quantization.packable(prepared.model), 0
     for name, shape in shapes_of(prepared.model).items():
         if name in packable:
             for kind, size in quantization.parts_of(shape, prepared.plan.quantize).values():
@@ -168,7 +162,3 @@ def _kept(prepared: Prepared, recipe: Recipe) -> torch.dtype:
     stored, target = _DTYPES.get(recipe.weight.dtype), prepared.plan.torch_dtype
     is_smaller = stored is not None and stored.itemsize < target.itemsize
     return stored if stored is not None and is_smaller and recipe.lora_A is None else target
-
-
-def _packable(model: PllavaForConditionalGeneration) -> set[str]:
-    return {f"{name}.weight" for name in quantization.quantizable(model)}

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from pllava_cli.model.footprint import DTYPES, Footprint
+from pllava_cli.model.footprint import PRECISION_BYTES, Footprint
 
 if TYPE_CHECKING:
     import torch
@@ -47,7 +47,7 @@ def spread(need: Footprint, options: Iterable[tuple[str, str]], rooms: Mapping[s
     if len(rooms) < 2 or need.layers < 2:
         return None
     for option in options:
-        other = need.other * DTYPES[option[0]]
+        other = need.other * PRECISION_BYTES[option[0]]
         layers = split(need.layers, need.layer_bytes(*option), other, rooms)
         if layers is not None:
             return Spread(option, max(rooms, key=lambda device: rooms[device]), layers)

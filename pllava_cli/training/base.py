@@ -37,8 +37,6 @@ def find_base(settings: TrainSettings) -> Checked:
         )
     checked = check_checkpoint(
         settings.model,
-        alpha=None,
-        base=None,
         num_frames=settings.num_frames,
         pooling_shape=settings.pooling_shape,
         offline=settings.offline,

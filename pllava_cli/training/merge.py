@@ -11,12 +11,13 @@ from pathlib import Path
 import torch
 
 from pllava_cli.errors import UsageError
-from pllava_cli.loader import Checked, check_checkpoint
+from pllava_cli.loader import Checked
+from pllava_cli.model.filling import merged, reading_order
 from pllava_cli.model.layout import Recipe, canonical
-from pllava_cli.model.loading import merged, reading_order
 from pllava_cli.model.precision import TORCH_DTYPES
 from pllava_cli.model.record import is_save
 from pllava_cli.model.tensors import StoredTensor, TensorReader, list_tensors
+from pllava_cli.source import Source
 from pllava_cli.training.folders import appearing, write_checkpoint
 from pllava_cli.training.output import writing
 
@@ -43,25 +44,19 @@ class Merged:
 
 
 def merge(
-    model: str,
+    source: Source,
     out: Path,
     *,
-    alpha: float | None = None,
-    base: str | None = None,
     dtype: str = "auto",
-    offline: bool = False,
     on_bytes: Callable[[int, int], None] = lambda done, total: None,
     shard_bytes: int = SHARD_BYTES,
 ) -> Merged:
     """Write a checkpoint with its LoRA folded in.
 
     Args:
-        model: A name of weights.toml or a folder.
+        source: The checkpoint.
         out: The folder to write; it must not exist.
-        alpha: Strength of LoRA; None: the checkpoint's own.
-        base: For an adapter: its base; None: the one that it names.
         dtype: Precision of what is written; "auto": each tensor as it is stored now.
-        offline: Say in errors that nothing may be fetched (nothing ever is).
         on_bytes: Told the bytes read so far and in all.
         shard_bytes: Largest weight file.
 
@@ -70,21 +65,12 @@ def merge(
     """
     if os.path.lexists(out):
         raise UsageError(f"{out} is already there", "name a folder that is not")
-    checked = check_checkpoint(
-        model,
-        alpha=alpha,
-        base=base,
-        num_frames=None,
-        pooling_shape=None,
-        offline=offline,
-        device="cpu",
-        must_fit=False,
-    )
+    checked = source.check(device="cpu")
     recipes = checked.prepared.recipes
     if is_save(checked.folder):
-        raise UsageError(f"{model} is packed, with its LoRA merged", "merge what it was made from")
+        raise UsageError(f"{source.model} is packed, with its LoRA merged", "merge what it was made from")
     if not any(recipe.lora_A for recipe in recipes.values()):
-        raise UsageError(f"{model} has no LoRA weights to merge", "use it as it is")
+        raise UsageError(f"{source.model} has no LoRA weights to merge", "use it as it is")
     cure = "name another folder, or free some space"
     with writing(out.parent, cure, named=out), appearing(out) as folder:
         tensors = _tensors(checked, dtype, on_bytes)

@@ -14,7 +14,7 @@ from torch.nn import functional
 from transformers import EvalPrediction, PrinterCallback, Trainer, TrainerCallback, TrainingArguments
 
 from pllava_cli.errors import UsageError
-from pllava_cli.model.device import RuntimePlan
+from pllava_cli.model.plan import RuntimePlan
 from pllava_cli.training.dataset import ROUND, Collator, Examples, Order
 from pllava_cli.training.lora import save_adapter
 from pllava_cli.training.optimizer import muon_and_adamw

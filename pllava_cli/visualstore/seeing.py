@@ -14,8 +14,8 @@ from typing import Any
 import torch
 
 from pllava_cli import __version__
-from pllava_cli.model.device import RuntimePlan
 from pllava_cli.model.modeling import PllavaForConditionalGeneration
+from pllava_cli.model.plan import RuntimePlan
 from pllava_cli.model.processing import Processor
 
 _LIBRARIES = ("torch", "transformers", "pillow", "opencv-python", "opencv-python-headless", "av")

@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pllava_cli.encoded import DecodedClip
-from pllava_cli.model.device import RuntimePlan
 from pllava_cli.model.modeling import PllavaForConditionalGeneration
+from pllava_cli.model.plan import RuntimePlan
 from pllava_cli.model.processing import Processor
 from pllava_cli.model.visual import VisualTokens
 from pllava_cli.visualstore.content import Content, content_of, is_unchanged

@@ -13,7 +13,8 @@ from safetensors.torch import load_file, save_file
 
 from pllava_cli.engine import load_model
 from pllava_cli.errors import CheckpointError, DeviceError, ExitStatus, PllavaError
-from pllava_cli.model.loading import LoadOptions, load
+from pllava_cli.model.loading import load
+from pllava_cli.model.options import LoadOptions
 from tests.checkpoints import Tensors, copied, edit_json, edit_weights
 
 INDEX = "model.safetensors.index.json"

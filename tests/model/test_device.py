@@ -11,8 +11,10 @@ from pllava_cli.errors import DeviceError, ExitStatus, UsageError
 from pllava_cli.model import cpu as cpu_module
 from pllava_cli.model import device as device_module
 from pllava_cli.model.config import PllavaConfig, read_config
-from pllava_cli.model.device import DeviceInfo, Footprint, Offer, choose, devices, footprint, footprint_of
-from pllava_cli.model.loading import empty_model, shapes_of
+from pllava_cli.model.device import DeviceInfo, choose, devices
+from pllava_cli.model.empty import empty_model, shapes_of
+from pllava_cli.model.footprint import Footprint, footprint, footprint_of
+from pllava_cli.model.offers import Offer
 from pllava_cli.model.quantization import quantizable
 
 GB = 1_000_000_000

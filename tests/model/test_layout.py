@@ -9,8 +9,8 @@ import pytest
 from benchmarks.random_checkpoint import SHAPES, config, plain_shapes, released_shapes
 from pllava_cli.errors import CheckpointError
 from pllava_cli.model.config import read_config
+from pllava_cli.model.empty import empty_model, shapes_of
 from pllava_cli.model.layout import Recipe, canonical, is_adapter, plan
-from pllava_cli.model.loading import empty_model, shapes_of
 from pllava_cli.model.tensors import StoredTensor
 
 Sizes = dict[str, tuple[int, ...]]

@@ -14,8 +14,9 @@ from safetensors.torch import load_file, save_file
 
 from pllava_cli.engine import load_model
 from pllava_cli.errors import CheckpointError, UsageError
-from pllava_cli.model.loading import Loaded, LoadOptions, load
+from pllava_cli.model.loading import Loaded, load
 from pllava_cli.model.modeling import PllavaForConditionalGeneration
+from pllava_cli.model.options import LoadOptions
 from pllava_cli.model.tensors import TensorReader
 from tests.checkpoints import (
     Tensors,

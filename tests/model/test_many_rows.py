@@ -11,8 +11,9 @@ from torch import nn
 from pllava_cli.model import cpu as cpu_module
 from pllava_cli.model import many_rows, packed
 from pllava_cli.model.eight_bits import EightBitLinear
-from pllava_cli.model.loading import Loaded, LoadOptions, load
+from pllava_cli.model.loading import Loaded, load
 from pllava_cli.model.many_rows import MANY_ROWS, WideLinear
+from pllava_cli.model.options import LoadOptions
 from pllava_cli.model.packed import Packed4bit, order_is_known, unpacked
 from pllava_cli.model.quantization import bitsandbytes, pack, replace_linears
 

@@ -16,7 +16,8 @@ from torch import nn
 
 from pllava_cli.engine import load_model
 from pllava_cli.errors import DeviceError
-from pllava_cli.model.loading import Loaded, LoadOptions, load
+from pllava_cli.model.loading import Loaded, load
+from pllava_cli.model.options import LoadOptions
 from tests.checkpoints import adapter_tensors, write_adapter
 
 LAYER_ERROR = {"4bit": 0.105, "8bit": 0.02}

@@ -13,9 +13,10 @@ from pllava_cli.errors import DeviceError
 from pllava_cli.model import device as device_module
 from pllava_cli.model.batching import _allocated
 from pllava_cli.model.config import read_config
-from pllava_cli.model.device import DeviceInfo, Footprint, choose
+from pllava_cli.model.device import DeviceInfo, choose
+from pllava_cli.model.empty import empty_model
+from pllava_cli.model.footprint import Footprint
 from pllava_cli.model.generation import prefill
-from pllava_cli.model.loading import empty_model
 from pllava_cli.model.modeling import PllavaForConditionalGeneration
 from pllava_cli.model.spreading import connect, split
 
@@ -101,7 +102,7 @@ def placed(model: PllavaForConditionalGeneration) -> tuple[list[str], str]:
     cache = _allocated(model, 1, 40)
     ids = torch.tensor([[1, 270, 280]])
     prefill(model, cache, model.embed(ids))
-    output = model(input_ids=ids[:, :1], past_key_values=cache, use_cache=True, logits_to_keep=1)
+    output = model(input_ids=ids[:, :1], cache=cache, use_cache=True, logits_to_keep=1)
     assert cache.length == 4
     return [layer.keys.device.type for layer in cache.layers], output.logits.device.type
 

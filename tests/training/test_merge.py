@@ -13,6 +13,7 @@ from safetensors.torch import load_file
 from benchmarks.random_checkpoint import write
 from pllava_cli import load_model
 from pllava_cli.errors import UsageError
+from pllava_cli.source import Source
 from pllava_cli.training import folders, run
 from pllava_cli.training.merge import merge
 from pllava_cli.training.settings import TrainSettings
@@ -39,7 +40,7 @@ def logits(folder: Path, alpha: float | None = None) -> torch.Tensor:
 
 def test_a_released_checkpoint_says_the_same_merged(released: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
-    done = merge(str(released), out, alpha=6.0, dtype="fp32", shard_bytes=150_000)
+    done = merge(Source(str(released), alpha=6.0), out, dtype="fp32", shard_bytes=150_000)
     assert torch.equal(logits(out), logits(released, alpha=6.0))
     assert not torch.equal(logits(out), logits(released, alpha=4.0))
     assert done.alpha == 6.0
@@ -58,7 +59,7 @@ def test_a_released_checkpoint_says_the_same_merged(released: Path, tmp_path: Pa
 
 def test_every_tensor_of_a_plain_llava_is_there_by_its_own_name(released: Path, tmp_path: Path) -> None:
     """The top of the vision tower too, which only other tools run; in the precision it had."""
-    merge(str(released), tmp_path / "out")
+    merge(Source(str(released)), tmp_path / "out")
     found = {}
     for file in (tmp_path / "out").glob("*.safetensors"):
         found |= load_file(file)
@@ -72,7 +73,7 @@ def test_an_adapter_is_merged_and_trained_from(
     settings = quick(num_frames=2, pooling_shape=(2, 2, 2), out=tmp_path / "adapter")
     run.train(settings, heard)
     out = tmp_path / "merged"
-    merge(str(settings.out), out)
+    merge(Source(str(settings.out)), out)
     config = json.loads((out / "config.json").read_text())
     assert (config["num_frames"], config["pooling_shape"]) == (2, [2, 2, 2])
     ours, _ = load_model(settings.out, **EXACT)
@@ -84,12 +85,12 @@ def test_an_adapter_is_merged_and_trained_from(
 
 def test_what_cannot_be_merged(base: Path, released: Path, tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="no LoRA"):
-        merge(str(base), tmp_path / "out")
+        merge(Source(str(base)), tmp_path / "out")
     with pytest.raises(UsageError, match="already there"):
-        merge(str(released), tmp_path)
+        merge(Source(str(released)), tmp_path)
     (tmp_path / "file").write_text("")
     with pytest.raises(UsageError, match="cannot write"):
-        merge(str(released), tmp_path / "file" / "out")
+        merge(Source(str(released)), tmp_path / "file" / "out")
 
 
 def test_a_merge_broken_off_leaves_nothing_that_looks_whole(
@@ -100,9 +101,9 @@ def test_a_merge_broken_off_leaves_nothing_that_looks_whole(
 
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
         patch.setattr(folders, "write_description", break_off)
-        merge(str(released), tmp_path / "out")
+        merge(Source(str(released)), tmp_path / "out")
     assert not (tmp_path / "out").exists()
-    merge(str(released), tmp_path / "out")
+    merge(Source(str(released)), tmp_path / "out")
     assert [each.name for each in tmp_path.iterdir()] == ["out"]
 
 
@@ -114,13 +115,13 @@ def test_another_run_is_merging_into_the_same_folder(
 
     def merge_too(*arguments: Any) -> None:
         with pytest.raises(UsageError, match=f"another run is writing {tmp_path / 'out'}") as caught:
-            merge(str(released), tmp_path / "out")
+            merge(Source(str(released)), tmp_path / "out")
         refused.append(caught.value)
         original(*arguments)
 
     with monkeypatch.context() as patch:
         patch.setattr(folders, "write_description", merge_too)
-        merge(str(released), tmp_path / "out", dtype="fp32")
+        merge(Source(str(released)), tmp_path / "out", dtype="fp32")
     assert len(refused) == 1 and refused[0].hint
     assert torch.equal(logits(tmp_path / "out"), logits(released))
     assert [each.name for each in tmp_path.iterdir()] == ["out"]
@@ -128,14 +129,14 @@ def test_another_run_is_merging_into_the_same_folder(
 
 def test_a_merge_that_does_not_fit_the_disk_is_told_and_removed(released: Path, tmp_path: Path) -> None:
     with no_file_longer_than(20_000), pytest.raises(UsageError) as caught:
-        merge(str(released), tmp_path / "out")
+        merge(Source(str(released)), tmp_path / "out")
     assert caught.value.message == f"cannot write {tmp_path / 'out'}: file too large"
     assert "free some space" in caught.value.hint
     assert list(tmp_path.iterdir()) == []
 
 
 def test_weights_may_be_read_by_whoever_may_read_the_rest(released: Path, tmp_path: Path) -> None:
-    merge(str(released), tmp_path / "out")
+    merge(Source(str(released)), tmp_path / "out")
     modes = {file.stat().st_mode for file in (tmp_path / "out").iterdir()}
     assert len(modes) == 1
     with safe_open(next((tmp_path / "out").glob("*.safetensors")), "pt") as file:

@@ -12,7 +12,7 @@ from transformers import set_seed
 
 from pllava_cli.errors import DeviceError
 from pllava_cli.loader import check_checkpoint
-from pllava_cli.model.device import RuntimePlan
+from pllava_cli.model.plan import RuntimePlan
 from pllava_cli.training import run
 from pllava_cli.training.lora import add_lora
 from pllava_cli.training.settings import Recipe, TrainSettings

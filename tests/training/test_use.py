@@ -11,6 +11,7 @@ from pllava_cli import Captioner, app, registry
 from pllava_cli.errors import CheckpointError
 from pllava_cli.loader import PROMPT_TEMPLATE, Checked, check_checkpoint
 from pllava_cli.prompts import TEMPLATES
+from pllava_cli.source import Source
 from pllava_cli.training import run
 from pllava_cli.training.merge import merge
 from pllava_cli.training.rundir import RunFolder
@@ -70,7 +71,7 @@ def test_the_template_of_the_base_goes_with_the_output(
     assert Captioner(moved, **EXACT).template == TEMPLATES["vicuna"]
     edit_json(settings.out / "adapter_config.json", base_model_name_or_path=str(moved))
     assert Captioner(settings.out, **EXACT).template == TEMPLATES[template]
-    merge(str(settings.out), settings.out.with_name("merged"))
+    merge(Source(str(settings.out)), settings.out.with_name("merged"))
     assert Captioner(settings.out.with_name("merged"), **EXACT).template == TEMPLATES[template]
     register("mine", settings.out, "vicuna")
     assert checked("mine").checkpoint.template == "vicuna", "the registry has the last word"

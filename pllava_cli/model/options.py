@@ -1,0 +1,89 @@
+"""How a checkpoint is to be loaded, and what that comes to on this machine."""
+
+import math
+from collections.abc import Collection, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from pllava_cli.model import quantization
+from pllava_cli.model.config import PllavaConfig
+from pllava_cli.model.device import choose
+from pllava_cli.model.empty import shapes_of
+from pllava_cli.model.footprint import footprint
+from pllava_cli.model.modeling import PllavaForConditionalGeneration
+from pllava_cli.model.offers import NAMED, Offer
+from pllava_cli.model.plan import RuntimePlan
+from pllava_cli.model.pooling import PoolingShape
+
+
+@dataclass(frozen=True)
+class Lighter:
+    """A preset with which a clip takes less memory and time. None: as the checkpoint has it."""
+
+    preset: str
+    num_frames: int | None
+    pooling_shape: tuple[int, int, int] | None
+
+
+@dataclass(frozen=True)
+class LoadOptions:
+    """How a checkpoint is to be loaded; `None` and "auto" leave the choice to it and to the machine."""
+
+    alpha: float | None = None
+    """Strength of the LoRA weights; they are merged scaled by alpha / rank."""
+    dtype: str = "auto"
+    quantize: str = "auto"
+    device: str = "auto"
+    encode: str = "auto"
+    """How a CPU multiplies the many rows of a clip: one of `precisions.ENCODINGS`."""
+    base: Path | None = None
+    """Folder of the checkpoint that an adapter lies over."""
+    num_frames: int | None = None
+    pooling_shape: PoolingShape | None = None
+    keep_tokens: float = 1.0
+    """The share of the visual tokens to leave."""
+    lighter: tuple[Lighter, ...] = ()
+    """What an error may offer where the memory does not suffice: other options, and then"""
+    smaller: tuple[Offer, ...] = ()
+    """other checkpoints."""
+    named: Collection[str] = NAMED
+    """The options that the user has: no error or warning names another."""
+    must_fit: bool = True
+    """Whether it is an error that the model does not fit, because it is to run here."""
+
+
+def runtime_of(
+    model: PllavaForConditionalGeneration, options: LoadOptions, dtype: str, quantize: str
+) -> RuntimePlan:
+    """Decide where and how a network will run; raises as `device.choose` does."""
+    shapes = shapes_of(model)
+    packable = quantization.packable(model)
+    smaller = options.smaller if "model" in options.named else ()
+    return choose(
+        footprint(model.config, shapes, packable),
+        options.device,
+        dtype,
+        quantize,
+        encode=options.encode,
+        offers=(*_lighter(model.config, shapes, packable, options), *smaller),
+        named=options.named,
+        must_fit=options.must_fit,
+    )
+
+
+def _lighter(
+    config: PllavaConfig, shapes: dict[str, tuple[int, ...]], packable: set[str], options: LoadOptions
+) -> Iterator[Offer]:
+    """What presets would take, by the options with which the user can have them; never more than now."""
+    for each in options.lighter:
+        frames = min(each.num_frames or config.num_frames, config.num_frames)
+        shape = tuple(map(min, each.pooling_shape or config.pooling_shape, config.pooling_shape))
+        if "preset" in options.named:
+            option = f"--preset {each.preset}"
+        elif {"frames", "pooling_shape"} <= set(options.named):
+            option = f"--frames {frames} --pooling-shape {','.join(map(str, shape))}"
+        else:
+            continue
+        tokens = round(config.keep_tokens * math.prod(shape))
+        need = footprint(config, shapes, packable, num_frames=frames, visual_tokens=tokens)
+        yield Offer(option, need.bytes, need.products)
