@@ -6,6 +6,7 @@ other tools have fetched is found and nothing is stored twice. Only lookups; no 
 
 import json
 import re
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ from pllava_cli.errors import CheckpointError
 
 MAIN = "main"
 """The revision where none is named."""
-_INDEX = "model.safetensors.index.json"
+INDEX = "model.safetensors.index.json"
 _MAX_JSON_BYTES = 64 << 20  # the 34B's index of 1178 tensors is far below
 _REPO = re.compile(r"\w[\w.-]{0,95}(/\w[\w.-]{0,95})?")
 _SHARD = re.compile(r".*-\d{5}-of-\d{5}\.safetensors")
@@ -105,11 +106,11 @@ def missing_weights(folder: Path) -> list[str]:
     Raises:
         CheckpointError: If the index cannot be read.
     """
-    index = folder / _INDEX
+    index = folder / INDEX
     if not index.is_file():
         weights = [each for each in folder.glob("*.safetensors") if each.is_file()]
         if any(_SHARD.fullmatch(each.name) for each in weights):
-            return [_INDEX]
+            return [INDEX]
         return [] if weights else ["*.safetensors"]
     try:
         names = set(read_json(index)["weight_map"].values())
@@ -132,11 +133,11 @@ def read_json(path: Path) -> dict[str, Any]:
     Raises:
         CheckpointError: If the file cannot be read or holds anything else.
     """
-    try:
-        with path.open("rb") as file:
-            value = json.loads(file.read(_MAX_JSON_BYTES))
-    except (OSError, ValueError, RecursionError):
-        value = None
+    value = None
+    with suppress(OSError, ValueError, RecursionError):
+        if path.is_file():  # a pipe would never end
+            with path.open("rb") as file:
+                value = json.loads(file.read(_MAX_JSON_BYTES))
     if not isinstance(value, dict):
         raise CheckpointError(f"{path} holds no JSON object", "fetch or write the checkpoint again")
     return value

@@ -188,6 +188,9 @@ def check_checkpoint(
         **runtime,
     )
     prepared = (prepare_save if is_packed else prepare)(folder, options)
+    if adapter is not None:
+        pairs = (recipe.lora_A for recipe in prepared.recipes.values() if recipe.lora_A)
+        adapter.check_rank(part for part in pairs if part.file.parent == folder)
     # Training writes an adapter without its tokenizer and preprocessing: those are the base's.
     files = folder if base_folder is None or (folder / "tokenizer.json").exists() else base_folder
     pad = prepared.model.generation_config.pad_token_id

@@ -86,8 +86,9 @@ def _write(checked: Checked, target: Path, shard_bytes: int, on_bytes: Callable[
         raise UsageError(
             f"cannot make {target.parent}: {error.strerror}", "name another folder with -o"
         ) from None
-    _check_room(target, saving.bytes_needed(checked.prepared) + MARGIN_BYTES)
     with appearing(target) as folder:
+        # Only now: what a kill had left there is gone.
+        _check_room(target, saving.bytes_needed(checked.prepared) + MARGIN_BYTES)
         record = saves.record_of(origin, f"pllava {__version__}, {quantization_backend()[1]}")
         write_whole(folder / RECORD_FILE, record.text())  # first: by it a broken-off one is known
         write_checkpoint(folder, checked, saving.packed_tensors(checked.prepared, on_bytes), shard_bytes)

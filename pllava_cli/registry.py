@@ -140,23 +140,39 @@ def check_base(checkpoint: Checkpoint, folder: Path) -> None:
     Raises:
         IncompleteError: It is not.
     """
-    from pllava_cli import hubcache
-
-    weights = {each.name for each in folder.glob("*.safetensors")}
-    if weights != {_ADAPTER_FILE}:
+    if not _is_adapter(folder):
         return
-    base = checkpoint.base
-    with suppress(KeyError, ValueError, CheckpointError):  # which loading will refuse
-        base = base or cf.filled_text(hubcache.read_json(folder / _ADAPTER_CONFIG)["base_model_name_or_path"])
+    base = base_named(checkpoint, folder)
     if base is None:
         raise IncompleteError(f"{folder} is an adapter that names no base", "say with --base where it is")
     try:
         locate(find(base), offline=False)
     except CheckpointError as error:
-        raise IncompleteError(
-            f"{folder} is an adapter over {base}: {error.message}",
-            f"{error.hint}; or say with --base where it is",
-        ) from None
+        raise without_base(folder, base, error) from None
+
+
+def base_named(checkpoint: Checkpoint, folder: Path) -> str | None:
+    """Name what an adapter lies over, as it or the registry says; None for any other checkpoint."""
+    from pllava_cli import hubcache
+
+    if not _is_adapter(folder):
+        return None
+    base = checkpoint.base
+    with suppress(KeyError, ValueError, CheckpointError):  # which loading will refuse
+        base = base or cf.filled_text(hubcache.read_json(folder / _ADAPTER_CONFIG)["base_model_name_or_path"])
+    return base
+
+
+def without_base(folder: Path, base: str, error: CheckpointError) -> IncompleteError:
+    """Return the error for an adapter whose base is not here, for that reason."""
+    return IncompleteError(
+        f"{folder} is an adapter over {base:.200}: {error.message}",
+        f"{error.hint}; or say with --base where it is",
+    )
+
+
+def _is_adapter(folder: Path) -> bool:
+    return {each.name for each in folder.glob("*.safetensors")} == {_ADAPTER_FILE}
 
 
 def _is_unfinished(folder: Path) -> bool:

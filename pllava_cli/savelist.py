@@ -57,8 +57,12 @@ class Save:
 
     @property
     def bytes(self) -> int:
-        """What it takes on the disk."""
-        return sum(each.lstat().st_size for each in self.files)
+        """What it takes on the disk; a run that is writing it renames files, and at last the folder."""
+        total = 0
+        with suppress(FileNotFoundError):
+            for each in self.files:
+                total += each.lstat().st_size
+        return total
 
     def __str__(self) -> str:
         how = f"{self.record.quantize} in {self.record.dtype}"

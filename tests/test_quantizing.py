@@ -21,7 +21,7 @@ from pllava_cli.model.tensors import TensorReader
 from pllava_cli.quantizing import quantize
 from pllava_cli.source import Source
 from pllava_cli.training.merge import merge
-from tests.checkpoints import adapter_tensors, copied, write_adapter, write_plain
+from tests.checkpoints import adapter_tensors, copied, edit_json, write_adapter, write_plain
 from tests.training.test_output import no_file_longer_than
 
 ASKED: dict[str, Any] = {"base": None, "num_frames": None, "pooling_shape": None, "device": "cpu"}
@@ -242,6 +242,17 @@ class TestFinding:
         assert "quantized.json" in loaded.warnings[0]
         assert quantize(Source(str(source), alpha=4), "4bit", dtype="fp32", device="cpu").is_new
 
+    @pytest.mark.parametrize(
+        "changes",
+        [{"files": [{"path": 3, "bytes": 1, "mtime_ns": 1}]}, {"alpha": 10**400}],
+        ids=["path", "alpha"],
+    )
+    def test_record_of_impossible_values(self, changes: dict[str, Any], source: Path, saved: Path) -> None:
+        edit_json(saved / "quantized.json", **changes)
+        assert "quantized.json is damaged" in opened(source).warnings[0]
+        with pytest.raises(CheckpointError, match=r"quantized\.json is damaged"):
+            opened(saved, alpha=None)
+
     def test_missing_weights_are_told_and_not_used(self, source: Path, saved: Path) -> None:
         for file in saved.glob("*.safetensors"):
             file.unlink()
@@ -295,6 +306,18 @@ class TestWriting:
         with pytest.raises(UsageError, match=r"needs 0\.03 GB of disk, and 0\.01 GB are free there"):
             quantize(Source(str(source), alpha=4), "4bit", tmp_path / "out", device="cpu")
         assert not (tmp_path / "out").exists()
+
+    def test_what_a_kill_left_does_not_count_as_taken(
+        self, source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        left = tmp_path / ".out.partial" / "shard-0"
+        left.parent.mkdir()
+        left.touch()
+        usage = namedtuple("usage", "total used free")
+        monkeypatch.setattr(
+            shutil, "disk_usage", lambda _: usage(10**9, 0, 10**7 if left.exists() else 10**9)
+        )
+        assert quantize(str(source), "4bit", tmp_path / "out", alpha=4, device="cpu").is_new
 
     def test_another_run_is_writing(
         self, source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

@@ -93,6 +93,7 @@ def fetch(
         terminal.note(f"licence: {checkpoint.license}")
     pulling.check_space(plans)
     if not flags.dry_run:
+        _forget_saves(terminal, plans)
         _fetch(terminal, plans)
         terminal.note(f"{checkpoint.name} is on this machine")
     return plans
@@ -140,6 +141,27 @@ def _announced(planned: "Plan") -> str:
         f"{where}: {planned.bytes_to_fetch / 1e9:.2f} GB to fetch{beside},"
         f" {planned.free_bytes / 1e9:.2f} GB free in {hubcache.cache_dir()}"
     )
+
+
+def _forget_saves(terminal: Terminal, plans: list["Plan"]) -> None:
+    """Delete the packed saves of files that are damaged: once mended, these look as they did when packed.
+
+    Raises:
+        UsageError: One is being written, or cannot be deleted.
+    """
+    from pllava_cli import savelist
+
+    damaged = {str((each.folder / name).absolute()) for each in plans for name in each.damaged}
+    for save in [save for saves in savelist.all_saves().values() for save in saves] if damaged else []:
+        if damaged.isdisjoint(file.path for file in save.record.files):
+            continue
+        try:
+            savelist.delete(save)
+        except OSError as error:
+            raise UsageError(
+                f"cannot delete {error.filename}: {error.strerror}", "check permissions"
+            ) from None
+        terminal.note(f"deleted the packed save ({save}): it may hold what was damaged")
 
 
 def _fetch(terminal: Terminal, plans: list["Plan"]) -> None:

@@ -157,6 +157,8 @@ def fit(terminal: Terminal, settings: Settings) -> Settings:
     prepare_libraries(settings.offline, quietly=terminal.verbose < 2)
     for name in filter(None, (settings.model, settings.base)):  # in a moment, before torch is imported
         _locate(terminal, registry.find(name), settings)
+    if settings.base is None:
+        _locate_base(terminal, settings)
     fitted = _within_checkpoint(settings)
     for name, value, _ in sorted(set(described(fitted)) - set(described(settings))):
         terminal.detail(f"{name} = {value}  (the checkpoint's own is less than the preset's)")
@@ -180,6 +182,19 @@ def _locate(terminal: Terminal, checkpoint: registry.Checkpoint, settings: Setti
         from pllava_cli.commands import pulling
 
         pulling.fetch(terminal, checkpoint)
+
+
+def _locate_base(terminal: Terminal, settings: Settings) -> None:
+    """Make sure that what an adapter lies over is on this machine too; as `_locate`."""
+    checkpoint = registry.find(settings.model)
+    folder = registry.locate(checkpoint, offline=settings.offline)
+    base = registry.base_named(checkpoint, folder)
+    if base is None:
+        return
+    try:
+        _locate(terminal, registry.find(base), settings)
+    except CheckpointError as error:
+        raise registry.without_base(folder, base, error) from None
 
 
 def foresee(settings: Settings) -> Recording:

@@ -1,6 +1,7 @@
 """What can go wrong between here and the hub, each as one sentence and a cure."""
 
 import errno
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -71,9 +72,10 @@ def failure(error: BaseException, repo: str, revision: str) -> PllavaError | Non
 
 
 def _endpoint() -> str:
+    """The hub's address, without the name and password that may stand in it."""
     from huggingface_hub import constants
 
-    return constants.ENDPOINT
+    return re.sub(r"(?<=//)[^/]*@", "", constants.ENDPOINT)
 
 
 def stranger() -> CheckpointError:

@@ -2,19 +2,20 @@
 
 The library's own download begins a file anew in each process, which for a shard of 5 GB on a slow line
 never ends. Its transport can go on, so the bytes are kept in a file of a lasting name until they are all
-there; then the library itself puts it where it belongs.
+there; then they are put where the library looks for them.
 """
 
 import errno
 import fcntl
 import io
 import os
+from contextlib import suppress
 from pathlib import Path
 
 from pllava_cli.errors import CheckpointError, UsageError
 from pllava_cli.hub.failures import stranger, told
 from pllava_cli.hub.hashing import Told, digest
-from pllava_cli.hub.listing import TIMEOUT_S, RemoteFile
+from pllava_cli.hub.listing import RemoteFile
 
 _LACKING = (errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EINVAL, errno.ENOLCK)
 """What file systems answer that cannot lock."""
@@ -40,12 +41,29 @@ def fetch(repo: str, commit: str, file: RemoteFile, blob: Path, on_bytes: Told) 
         CheckpointError: The hub cannot be reached, or gives something else than it has promised.
         UsageError: The disk is full, or another run fetches the same file.
     """
-    from huggingface_hub import hf_hub_download
-
     with told(repo, commit):
         if not blob.exists():
             _complete(repo, commit, file, blob, on_bytes)
-        hf_hub_download(repo, file.name, revision=commit, etag_timeout=TIMEOUT_S, cache_dir=blob.parents[2])
+        _show(blob, blob.parents[1] / "snapshots" / commit / file.name)
+
+
+def _show(blob: Path, link: Path) -> None:
+    """Let a blob appear as a file of the snapshot: by a relative link, or moved there where there are none.
+
+    The library would ask for the file's ETag first, and where a mirror gives another than the hub's it
+    would fetch the file once more and look at no hash. Without links it would keep the bytes twice.
+    """
+    from huggingface_hub.file_download import are_symlinks_supported
+
+    if link.exists():
+        return
+    link.parent.mkdir(parents=True, exist_ok=True)
+    link.unlink(missing_ok=True)  # which led to nothing
+    if are_symlinks_supported(blob.parents[2]):
+        with suppress(FileExistsError):  # another run was quicker
+            link.symlink_to(os.path.relpath(blob, link.parent))
+    else:
+        blob.replace(link)
 
 
 def _complete(repo: str, commit: str, file: RemoteFile, blob: Path, on_bytes: Told) -> None:
@@ -57,10 +75,12 @@ def _complete(repo: str, commit: str, file: RemoteFile, blob: Path, on_bytes: To
             stream.forget()
             begun = 0
         _receive(repo, commit, file, stream)
-        if digest(partial, file.hash, _ignored) != file.hash and begun:
+        found = digest(partial, file.hash, _ignored)
+        if found != file.hash and begun:
             stream.forget()  # what an earlier run has left was not of this file
             _receive(repo, commit, file, stream)
-        if digest(partial, file.hash, _ignored) != file.hash:
+            found = digest(partial, file.hash, _ignored)
+        if found != file.hash:
             partial.unlink()
             raise CheckpointError(
                 f"what came as {file.name} of {repo} is not the file that the hub lists: its hash is another",

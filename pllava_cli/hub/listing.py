@@ -86,6 +86,10 @@ def ask(repo: str, revision: str, ignore: Iterable[str]) -> Listing:
 def _meant(error: Exception) -> Exception:
     from huggingface_hub.errors import BadRequestError
 
+    if isinstance(error, UnicodeEncodeError):  # of the headers, in which nothing else is the user's
+        return CheckpointError(
+            "the access token holds letters that none of the hub's has", "see HF_TOKEN, or run: hf auth login"
+        )
     return error if isinstance(error, BadRequestError) else stranger()
 
 

@@ -6,12 +6,15 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from pllava_cli import hubcache, receipts
-from pllava_cli.errors import UsageError
+from pllava_cli.errors import CheckpointError, UsageError
 from pllava_cli.hub.failures import told
 from pllava_cli.hub.fetching import fetch, partial_of
 from pllava_cli.hub.hashing import Told, digest
 from pllava_cli.hub.listing import Listing, RemoteFile, ask
 from pllava_cli.receipts import COMMIT, PulledFile, Receipt
+
+_CACHE_TAG = "Signature: 8a477f597d28d172789f06886806bc55\n"
+"""Source: https://bford.info/cachedir/ (the file begins with this)."""
 
 
 @dataclass(frozen=True)
@@ -154,6 +157,7 @@ def carry_out(planned: Plan, on_bytes: Told) -> None:
         # The hub's own programs take a repository without the second for a damaged one.
         for name in ("blobs", "snapshots"):
             (storage / name).mkdir(parents=True, exist_ok=True)
+        _tag(storage.parent)
         receipt = _noted(planned, receipts.read(storage))
         if receipt.files(wanted.revision) is None:
             receipt = _kept_to(receipt, wanted.revision, commit)
@@ -161,7 +165,9 @@ def carry_out(planned: Plan, on_bytes: Told) -> None:
         for each in missing:
             _clear(planned, each)
     for each in missing:
+        _check_index(planned)  # which comes before the weights
         fetch(wanted.repo, commit, each, planned.blob(each), on_bytes)
+    _check_index(planned)
     with told(wanted.repo, wanted.revision):
         # Fetching takes hours, and another run may have noted something else meanwhile.
         now = receipts.read(storage)
@@ -187,12 +193,31 @@ def _kept_to(receipt: Receipt, revision: str, commit: str) -> Receipt:
     return replace(receipt, revisions={**receipt.revisions, revision: commit})
 
 
+def _tag(cache: Path) -> None:
+    """Tell programs that make backups what the folder is, as the hub's library does."""
+    if not (cache / "CACHEDIR.TAG").exists():
+        (cache / "CACHEDIR.TAG").write_text(_CACHE_TAG, encoding="utf-8")
+
+
+def _check_index(planned: Plan) -> None:
+    """Refuse a repository whose index, once it is here, names weight files that are not listed."""
+    if (planned.folder / hubcache.INDEX).is_file():
+        listed = {each.name for each in planned.listing.files}
+        lacking = [name for name in hubcache.missing_weights(planned.folder) if name not in listed]
+        if lacking:
+            raise CheckpointError(
+                f"{planned.wanted.repo} has no {lacking[0]:.200}, which its own index names",
+                "name another repository; if it has been completed since, --newest fetches that",
+            )
+
+
 def _clear(planned: Plan, file: RemoteFile) -> None:
     """Take away what stands where a file is to be and is not that file."""
     link, blob = planned.folder / file.name, planned.blob(file)
-    if file.name in planned.damaged or hubcache.size_of(blob) not in (None, file.size):
+    is_damaged = file.name in planned.damaged
+    if is_damaged or hubcache.size_of(blob) not in (None, file.size):
         blob.unlink(missing_ok=True)
-    if hubcache.size_of(link) != file.size:
+    if is_damaged or hubcache.size_of(link) != file.size:  # it may be the file itself, in a copied cache
         link.unlink(missing_ok=True)
 
 

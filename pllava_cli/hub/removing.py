@@ -99,7 +99,7 @@ def carry_out(removal: Removal) -> None:
 def _delete_refs(removal: Removal) -> None:
     """Delete the names of commits of which nothing is left."""
     for ref in removal.storage.glob("refs/**/*"):
-        commit = ref.read_text(encoding="utf-8").strip() if ref.is_file() else ""
+        commit = ref.read_text(encoding="utf-8", errors="replace").strip() if ref.is_file() else ""
         if commit in removal.commits and not (removal.storage / "snapshots" / commit).exists():
             ref.unlink()
 

@@ -4,12 +4,14 @@ Only plain LoRA is merged here, so whatever would make the update anything but a
 refused rather than overlooked.
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from pllava_cli.errors import CheckpointError
 from pllava_cli.model.jsonfile import read_json
+from pllava_cli.model.tensors import StoredTensor
 
 CONFIG_FILE = "adapter_config.json"
 WEIGHTS_FILE = "adapter_model.safetensors"
@@ -26,6 +28,22 @@ class AdapterConfig:
 
     base: str | None
     alpha: float | None
+    rank: int | None = None
+    """Of the LoRA pairs; the strength counts by it."""
+
+    def check_rank(self, pairs: Iterable[StoredTensor]) -> None:
+        """See that the A halves of the folder's LoRA pairs have the rank that the strength is told for.
+
+        Raises:
+            CheckpointError: One has another: alpha / rank would not be what was meant.
+        """
+        for each in pairs:
+            if self.rank is not None and each.shape[0] != self.rank:
+                raise CheckpointError(
+                    f"{each.file.name}: {each.key:.200} is of rank {each.shape[0]},"
+                    f" {CONFIG_FILE} says {self.rank}",
+                    f"{CONFIG_FILE} belongs to another adapter; get the adapter again",
+                )
 
 
 def read_adapter_config(folder: Path) -> AdapterConfig | None:
@@ -50,7 +68,10 @@ def read_adapter_config(folder: Path) -> AdapterConfig | None:
         raise CheckpointError(
             f"{file} has no usable lora_alpha ({alpha!r:.40}) or base", "the file is damaged; get it again"
         )
-    return AdapterConfig(base or None, alpha)
+    rank = raw.get("r")
+    if rank is not None and not (isinstance(rank, int) and rank > 0):
+        raise CheckpointError(f"{file} has no usable r ({rank!r:.40})", "the file is damaged; get it again")
+    return AdapterConfig(base or None, alpha, rank)
 
 
 def _is_alpha(value: Any) -> bool:

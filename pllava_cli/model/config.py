@@ -5,6 +5,7 @@ they were written, so they are read here field by field and never through the li
 """
 
 import math
+from collections.abc import Collection, Iterator
 from typing import Any
 
 from huggingface_hub.dataclasses import strict
@@ -13,6 +14,8 @@ from transformers import CLIPVisionConfig, LlamaConfig, LlavaConfig
 from pllava_cli.errors import CheckpointError, PllavaError, UsageError
 from pllava_cli.model.pooling import PoolingShape
 
+MOST_FRAMES = 1 << 40
+"""Far beyond any memory; more cannot even be counted in bytes."""
 LARGEST_SIZES = {
     "hidden_size": 1 << 16,
     "intermediate_size": 1 << 18,
@@ -27,6 +30,20 @@ LARGEST_SIZES = {
 }
 """Several times what any language model or vision tower has: a damaged file must not keep the program
 busy with building a network without end."""
+
+
+_TEXT_KEYS = {
+    *("hidden_size", "intermediate_size", "num_hidden_layers", "num_attention_heads", "num_key_value_heads"),
+    *("head_dim", "vocab_size", "max_position_embeddings", "hidden_act", "rms_norm_eps", "attention_bias"),
+    *("mlp_bias", "attention_dropout", "tie_word_embeddings", "partial_rotary_factor"),
+    *("rope_theta", "rope_scaling", "rope_parameters", "bos_token_id", "eos_token_id", "pad_token_id"),
+}
+_VISION_KEYS = {
+    *("hidden_size", "intermediate_size", "num_hidden_layers", "num_attention_heads", "num_channels"),
+    *("image_size", "patch_size", "hidden_act", "layer_norm_eps", "attention_dropout"),
+}
+"""What makes the network. The library takes any other key too, and does what it says: it gives tuples where
+we read names (`return_dict`), or makes a list of a billion labels (`num_labels`)."""
 
 
 @strict
@@ -108,7 +125,7 @@ def read_config(
     try:
         config = PllavaConfig(
             text_config=_text_config(raw),
-            vision_config=CLIPVisionConfig(**_without_type(raw["vision_config"])),
+            vision_config=CLIPVisionConfig(**_known(raw["vision_config"], _VISION_KEYS)),
             image_token_index=raw.get("image_token_index", raw.get("image_token_id", 32000)),
             projector_hidden_act=raw.get("projector_hidden_act", "gelu"),
             vision_feature_layer=raw.get("vision_feature_layer", -2),
@@ -121,7 +138,7 @@ def read_config(
             config.pooling_shape = (config.num_frames, *config.patch_grid)
     except Exception as error:
         raise CheckpointError(
-            f"config.json cannot be used: {' '.join(str(error).split())}",
+            f"config.json cannot be used: {' '.join(str(error).split()):.500}",
             "the file is damaged or belongs to another kind of model",
         ) from error
     _check(config)
@@ -144,20 +161,20 @@ def _is_shape(shape: Any) -> bool:
     return len(shape) == 3 and all(isinstance(n, int) and n > 0 for n in shape)
 
 
-def _without_type(section: dict[str, Any]) -> dict[str, Any]:
-    return {key: value for key, value in section.items() if key != "model_type"}
+def _known(section: dict[str, Any], keys: Collection[str]) -> dict[str, Any]:
+    return {key: value for key, value in section.items() if key in keys}
 
 
 def _text_config(raw: dict[str, Any]) -> LlamaConfig:
     section = dict(raw["text_config"])
     if section.get("model_type", "llama") != "llama":
-        raise ValueError(f"the language model is a {section['model_type']!r}, not a Llama")
+        raise ValueError(f"the language model is a {section['model_type']!r:.40}, not a Llama")
     # The embedding's row count may stand at the top level only.
     if "vocab_size" not in section and "vocab_size" in raw:
         section["vocab_size"] = raw["vocab_size"]
     if section.get("pad_token_id") is None and raw.get("pad_token_id") is not None:
         section["pad_token_id"] = raw["pad_token_id"]
-    return LlamaConfig(**_without_type(section))
+    return LlamaConfig(**_known(section, _TEXT_KEYS))
 
 
 def _check(config: PllavaConfig) -> None:
@@ -167,14 +184,17 @@ def _check(config: PllavaConfig) -> None:
             f"the pooling shape {list(shape)} is not three positive numbers",
             "give frames, rows and columns, for example --pooling-shape 16,12,12",
         )
-    if not isinstance(config.num_frames, int) or config.num_frames < 1:
-        raise CheckpointError(f"{config.num_frames} frames cannot be sampled", "give --frames 1 or more")
+    if not isinstance(config.num_frames, int) or not 1 <= config.num_frames <= MOST_FRAMES:
+        raise CheckpointError(
+            f"{config.num_frames!s:.20} frames cannot be sampled", "give --frames 1 or more"
+        )
     if config.tie_word_embeddings:
         raise CheckpointError(
             "the checkpoint ties its head to its embeddings, which no PLLaVA does",
             "the checkpoint's config.json belongs to another kind of model",
         )
     _check_sizes(config)
+    _check_numbers(config)
     if config.vision_feature_select_strategy != "default":
         raise CheckpointError(
             f"the vision feature strategy {config.vision_feature_select_strategy!r} is not supported",
@@ -221,6 +241,28 @@ def _check_sizes(config: PllavaConfig) -> None:
             size = getattr(section, name, None)
             if size is not None and not (isinstance(size, int) and 1 <= size <= largest):
                 raise CheckpointError(
-                    f"{name} in {part} is {size!r}, which is not from 1 to {largest}",
+                    f"{name} in {part} is {size!r:.40}, which is not from 1 to {largest}",
                     "the checkpoint's config.json is damaged",
                 )
+
+
+def _check_numbers(config: PllavaConfig) -> None:
+    """Refuse what would make every number of the network none (NaN), which reads like an empty answer."""
+    text, vision = config.text_config, config.vision_config
+    for name, value in (
+        ("rms_norm_eps", text.rms_norm_eps),
+        ("layer_norm_eps", vision.layer_norm_eps),
+        *_rope_numbers(text.rope_parameters or {}),
+    ):
+        if not 0 < value < math.inf:
+            raise CheckpointError(
+                f"config.json gives {value!r:.40} for {name}, which is not above 0 and finite",
+                "the checkpoint's config.json is damaged",
+            )
+
+
+def _rope_numbers(rope: dict[str, Any]) -> Iterator[tuple[str, float]]:
+    """What the positions' angles are divided by."""
+    for name in ("rope_theta", "factor"):
+        if isinstance(value := rope.get(name), int | float):
+            yield name, value

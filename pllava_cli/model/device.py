@@ -6,9 +6,10 @@ a model over several GPUs is laid out in `spreading`.
 
 import importlib.util
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from pllava_cli.errors import DeviceError, UsageError
+from pllava_cli.model import groups
 from pllava_cli.model.footprint import PRECISION_BYTES, QUANTIZED_BYTES, Footprint
 from pllava_cli.model.offers import NAMED, Offer, first_that_fits, less_work
 from pllava_cli.model.plan import RuntimePlan
@@ -43,8 +44,9 @@ def devices() -> list[DeviceInfo]:
         for index in range(torch.cuda.device_count()):
             free, total = torch.cuda.mem_get_info(index)
             found.append(DeviceInfo("cuda", torch.cuda.get_device_name(index), total, free))
-    memory = psutil.virtual_memory()
-    found.append(DeviceInfo("cpu", f"{torch.get_num_threads()} threads", memory.total, memory.available))
+    memory, left = psutil.virtual_memory(), groups.bytes_left()
+    free = memory.available if left is None else min(memory.available, left)
+    found.append(DeviceInfo("cpu", f"{torch.get_num_threads()} threads", memory.total, free))
     return found
 
 
@@ -110,14 +112,16 @@ def choose(
         if number == 1 and (over_several := _over_gpus(need, dtype, quantize)) is not None:
             return over_several
         options, room = _options(dtype, quantize, place.info, need), _room(place.info)
-        fitting = next((option for option in options if need.bytes(*option) <= room), None)
+        here = _at(place, need, encode)
+        fitting = next((option for option in options if here.bytes(*option) <= room), None)
         if fitting is not None:
             many_rows, speed = _many_rows(dtype, fitting, encode, place.info, need)
-            reasons = (*place.reasons, *speed, _why(fitting, options[0], need, room))
+            reasons = (*place.reasons, *speed, _why(fitting, options[0], here, room))
             is_surprise = device == "auto" and place.device == "cpu"
             warnings = _of_time(place, need, many_rows or fitting[0], offers) if is_surprise else ()
             return RuntimePlan(place.device, *fitting, reasons, warnings, many_rows=many_rows)
     first = places[0]
+    need = _at(first, need, encode)
     options = _options(dtype, quantize, first.info, need)
     smallest = min(options, key=lambda option: need.bytes(*option))
     if not must_fit:
@@ -136,6 +140,11 @@ class _Place:
     device: str
     info: DeviceInfo
     reasons: tuple[str, ...] = ()
+
+
+def _at(place: _Place, need: Footprint, encode: str) -> Footprint:
+    """What a model takes in a place: a CPU keeps in 8 bits beside what it is told to multiply so."""
+    return replace(need, is_rounded=encode == INT8 and place.info.kind == "cpu")
 
 
 def _room(info: DeviceInfo) -> int:
@@ -268,6 +277,8 @@ def _what_would_fit(
     named: Collection[str],
 ) -> str:
     """Say what to ask for instead, of what the user can ask for."""
+    if need.is_rounded and replace(need, is_rounded=False).bytes(*smallest) <= _room(place.info):
+        return "use --encode exact"  # who could ask for the other can ask for this
     may_pack = "quantize" in named and quantization_backend()[0]
     option = first_that_fits(need, smallest, _room(place.info), offers, may_pack=may_pack)
     if option is not None:

@@ -22,7 +22,7 @@ def empty_model(config: PllavaConfig) -> PllavaForConditionalGeneration:
         with init_empty_weights(include_buffers=False):
             model = PllavaForConditionalGeneration(config)
     except Exception as error:  # an unknown activation, heads that do not divide a width, and the like
-        reason = " ".join(f"{type(error).__name__}: {error}".split())
+        reason = f"{' '.join(f'{type(error).__name__}: {error}'.split()):.500}"
         raise CheckpointError(
             f"config.json describes a network that cannot be built ({reason})",
             "the file is damaged or belongs to another kind of model",
@@ -48,7 +48,7 @@ def set_generation(model: PllavaForConditionalGeneration, folder: Path) -> None:
         value = stored.get(name, getattr(text, name))
         if value is not None and not _are_ids(value, text.vocab_size, several=name == "eos_token_id"):
             raise CheckpointError(
-                f"{name} is {value!r} in generation_config.json or config.json, the model has "
+                f"{name} is {value!r:.60} in generation_config.json or config.json, the model has "
                 f"{text.vocab_size} embeddings",
                 "the file is damaged or belongs to another checkpoint",
             )

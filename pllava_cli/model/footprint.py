@@ -36,12 +36,18 @@ class Footprint:
     """Layers of the language model, over which the quantizable weights and the cache are spread."""
     layer: tuple[int, int, int] = (0, 0, 0)
     """Rows, inputs and outputs of the largest product that encoding a clip takes."""
+    seen_by: int = 0
+    """Weights of the vision tower, of `other`."""
+    is_rounded: bool = False
+    """Whether all that multiplies many rows and is not packed is kept in 8 bits beside: see `eight_bits`."""
 
     def bytes(self, dtype: str, quantize: str) -> int:
         """Bytes needed on the device at a precision and quantisation."""
         each = PRECISION_BYTES[dtype]
         packed = QUANTIZED_BYTES.get(quantize, each)
         kept = int(self.quantizable * packed + (self.other + self.working) * each)
+        if self.is_rounded:
+            kept += self.seen_by + (self.quantizable if quantize == "none" else 0)
         if (dtype, quantize) == ("fp32", "none"):
             return kept
         _, inputs, outputs = self.layer  # kept in fewer bits, it may be multiplied in fp32
@@ -79,8 +85,8 @@ def footprint(
     tokens = config.visual_tokens if visual_tokens is None else visual_tokens
     sizes = {name: prod(shape) for name, shape in shapes.items()}
     packed = sum(sizes[name] for name in quantizable)
-    seeing = frames * prod(config.patch_grid)
-    products = seeing * sum(size for name, size in sizes.items() if ".vision_tower." in name)
+    seen_by = sum(size for name, size in sizes.items() if ".vision_tower." in name)
+    products = frames * prod(config.patch_grid) * seen_by
     return Footprint(
         packed,
         sum(sizes.values()) - packed,
@@ -88,6 +94,7 @@ def footprint(
         products + packed * tokens,
         config.text_config.num_hidden_layers,
         (tokens, config.text_config.hidden_size, config.text_config.intermediate_size),
+        seen_by,
     )
 
 

@@ -208,13 +208,13 @@ def _is_pair(first: tuple[int, ...], second: tuple[int, ...], shape: tuple[int, 
 
 
 def _size(shape: tuple[int, ...]) -> str:
-    return "x".join(map(str, shape)) or "a single number"
+    return f"{'x'.join(map(str, shape[:20])):.100}" or "a single number"
 
 
 def _names(names: list[str]) -> str:
     count = "1 tensor" if len(names) == 1 else f"{len(names)} tensors"
     more = ", …" if len(names) > 3 else ""
-    return f"{count} ({', '.join(names[:3])}{more})"
+    return f"{count} ({', '.join(f'{name:.200}' for name in names[:3])}{more})"
 
 
 def _strange(tensors: list[StoredTensor]) -> str:

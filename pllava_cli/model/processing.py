@@ -39,7 +39,7 @@ class Processor:
         self.placeholder = placeholder
         self.tokenizer = Tokenizer(folder, placeholder)
         self.preprocess = ClipPreprocessor.from_config(read_json(folder / "preprocessor_config.json"))
-        _check_fits(config, self.tokenizer, self.preprocess)
+        _check_fits(config, self.tokenizer, self.preprocess, placeholder)
         self.num_frames = config.num_frames
         self.visual_tokens, self.pooled_tokens = config.visual_tokens, config.pooled_tokens
         self.pad_id = pad_id
@@ -131,13 +131,21 @@ class Processor:
         return {"input_ids": torch.tensor(ids), "attention_mask": torch.tensor(mask)}
 
 
-def _check_fits(config: PllavaConfig, tokenizer: Tokenizer, preprocess: ClipPreprocessor) -> None:
+def _check_fits(
+    config: PllavaConfig, tokenizer: Tokenizer, preprocess: ClipPreprocessor, placeholder: str
+) -> None:
     rows, side = config.text_config.vocab_size, config.vision_config.image_size
-    if max(tokenizer.size - 1, tokenizer.placeholder_id) >= rows:
+    ids = tokenizer.encode(f"a {placeholder} b")
+    if max(tokenizer.size - 1, *ids) >= rows:
         raise CheckpointError(
             f"the tokenizer has {tokenizer.size} tokens, the clip's is number {tokenizer.placeholder_id}, "
             f"but the model has {rows} embeddings",
             "tokenizer.json belongs to another checkpoint",
+        )
+    if (count := ids.count(tokenizer.placeholder_id)) != 1:
+        raise CheckpointError(
+            f"the tokenizer makes {count} tokens of one {placeholder} in a prompt",
+            "tokenizer.json is damaged or belongs to another checkpoint",
         )
     if preprocess.crop != (side, side):
         height, width = preprocess.crop

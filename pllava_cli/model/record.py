@@ -4,6 +4,7 @@ The record lies in the save's folder, which by it is known for one of ours.
 """
 
 import json
+import sys
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -83,10 +84,17 @@ def _is_sound(record: Record) -> bool:
     return (
         record.quantize in QUANTIZED_BYTES
         and record.dtype in PRECISION_BYTES
-        and (alpha is None or (isinstance(alpha, int | float) and not isinstance(alpha, bool)))
+        and (alpha is None or _is_number(alpha))
+        and all(isinstance(each.path, str) for each in record.files)
         and all(isinstance(each, str) for each in (record.model, record.source, record.device))
         and (record.base is None or isinstance(record.base, str))
     )
+
+
+def _is_number(value: Any) -> bool:
+    """Whether JSON, which knows NaN and whole numbers of any length, gives one to reckon with."""
+    right_type = isinstance(value, int | float) and not isinstance(value, bool)
+    return right_type and abs(value) <= sys.float_info.max
 
 
 def _damaged(file: Path) -> CheckpointError:

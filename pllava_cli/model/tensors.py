@@ -83,9 +83,8 @@ class TensorReader:
 
 
 def _is_finite(tensor: torch.Tensor) -> bool:
-    """Whether no number is NaN or infinite: either would make the sum so, which is quick to tell."""
-    wide = torch.float64 if tensor.dtype == torch.float64 else torch.float32
-    return bool(tensor.sum(dtype=wide).isfinite()) or bool(tensor.isfinite().all())
+    """Whether no number is NaN or infinite, in float32: either makes the sum so, which is quick to tell."""
+    return bool(tensor.sum(dtype=torch.float32).isfinite()) or bool(tensor.float().isfinite().all())
 
 
 def list_tensors(folder: Path) -> list[StoredTensor]:
@@ -100,7 +99,7 @@ def list_tensors(folder: Path) -> list[StoredTensor]:
     for key, name in promised.items():
         if (name, key) not in there:
             raise CheckpointError(
-                f"{folder / name} lacks {key}, which {INDEX} says is in it",
+                f"{folder / name} lacks {key:.200}, which {INDEX} says is in it",
                 "the index and the files are not of one checkpoint; get them again",
             )
     return tensors
@@ -131,6 +130,7 @@ def _weight_files(folder: Path) -> tuple[list[Path], dict[str, str]]:
 
 
 def _shards(folder: Path, index: Path) -> tuple[list[Path], dict[str, str]]:
+    check_readable(index)
     try:
         promised = json.loads(index.read_text())["weight_map"]
         names = sorted(set(promised.values()))
@@ -160,13 +160,15 @@ def _tensors_of(file: Path) -> Iterator[StoredTensor]:
 
 
 def check_readable(file: Path) -> None:
-    """Tell a file that may not be read from one that is damaged.
+    """Tell a file that may not be read from one that is damaged, and from what would never end.
 
     Raises:
-        CheckpointError: The file is there, but closed to this user.
+        CheckpointError: The file is there, but closed to this user, or it is a pipe or a device.
     """
     if file.exists() and not os.access(file, os.R_OK):
         raise CheckpointError(f"{file} may not be read by this user", "check its permissions")
+    if file.exists() and not file.is_file():
+        raise CheckpointError(f"{file} is not a regular file", "get it again")
 
 
 def _open(file: Path) -> Any:
@@ -178,7 +180,7 @@ def _open(file: Path) -> Any:
 
 
 def _unreadable(file: Path, error: Exception) -> CheckpointError:
-    reason = " ".join(str(error).split()) or type(error).__name__
+    reason = f"{' '.join(str(error).split()):.500}" or type(error).__name__
     return CheckpointError(
         f"{file} cannot be read as safetensors: {reason}", "the file is damaged or cut short; get it again"
     )

@@ -6,6 +6,8 @@ changes their ids (35 of 39 recorded prompts); the file that the checkpoint was 
 
 import json
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from tokenizers import AddedToken
@@ -18,6 +20,21 @@ _BYTE_TOKEN = re.compile(r"<0x[0-9A-Fa-f]{2}>")
 """How a tokenizer with byte fallback names the token of a byte."""
 _REPLACEMENT = "\ufffd"
 """What stands for bytes that are no character, or not yet."""
+
+
+@contextmanager
+def _told(what: str) -> Iterator[None]:
+    """Tell whatever the library raises, bare exceptions and panics that are none, as one error.
+
+    Raises:
+        CheckpointError: It has raised something.
+    """
+    try:
+        yield
+    except (KeyboardInterrupt, SystemExit):
+        raise
+    except BaseException as error:
+        raise CheckpointError(f"{what}: {error!s:.300}", "the file is damaged; get it again") from error
 
 
 class Tokenizer:
@@ -39,12 +56,9 @@ class Tokenizer:
                 "get the checkpoint's tokenizer.json; tokenizer.model alone is not read",
             )
         check_readable(file)
-        try:
+        self._file = file
+        with _told(f"{file} cannot be read"):
             self._tokenizer = FastTokenizer.from_file(str(file))
-        except Exception as error:  # the library raises bare Exception
-            raise CheckpointError(
-                f"{file} cannot be read: {error}", "the file is damaged; get it again"
-            ) from error
         self._tokenizer.no_padding()
         self._tokenizer.no_truncation()
         self._add_stored_tokens(folder)
@@ -61,6 +75,7 @@ class Tokenizer:
         file = folder / "added_tokens.json"
         if not file.exists():
             return
+        check_readable(file)
         try:
             stored = sorted(json.loads(file.read_text(encoding="utf-8")).items(), key=lambda item: item[1])
         except (OSError, ValueError, AttributeError, TypeError, RecursionError) as error:
@@ -78,9 +93,9 @@ class Tokenizer:
 
     @property
     def size(self) -> int:
-        """How many tokens there are, added ones included."""
-        count: int = self._tokenizer.get_vocab_size(with_added_tokens=True)
-        return count
+        """One more than the largest id, added tokens included; ids may leave gaps."""
+        ids = self._tokenizer.get_vocab(with_added_tokens=True).values()
+        return 1 + max(ids, default=-1)
 
     def id_of(self, token: str) -> int | None:
         """The id of a token, or `None`."""
@@ -89,7 +104,8 @@ class Tokenizer:
 
     def encode(self, text: str) -> list[int]:
         """Token ids of a prompt, with the start-of-text token where the tokenizer adds one."""
-        ids: list[int] = self._tokenizer.encode(text).ids
+        with _told(f"{self._file} makes no tokens of a prompt"):
+            ids: list[int] = self._tokenizer.encode(text).ids
         return ids
 
     def decode(self, ids: list[int]) -> str:

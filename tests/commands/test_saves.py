@@ -106,6 +106,13 @@ def test_of_a_repository_it_is_told_whatever_its_commit(run: Run) -> None:
     assert [each.name for each in savelist.quantized_dir().iterdir()] == ["three"]
 
 
+def test_a_save_that_gets_its_name_meanwhile(run: Run, source: Path) -> None:
+    save = write_save(source, ".some.partial")
+    (found,) = savelist.saves_of(registry.find(str(source)))
+    save.rename(save.with_name("some"))
+    assert found.bytes == 0
+
+
 def test_dry_run_deletes_nothing(run: Run, source: Path) -> None:
     save = write_save(source)
     result = run("models", "rm", source, "--saves", "--dry-run")

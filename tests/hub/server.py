@@ -69,6 +69,8 @@ class Hub:
     """By file: what is sent in place of what is listed."""
     stalls: dict[str, int] = field(default_factory=dict)
     """By file: after how many bytes the connection says nothing more until this is emptied."""
+    tags_differ: bool = False
+    """Whether files have other ETags than the hub's, as those of a mirror may."""
     requests: list[tuple[str, str, str]] = field(default_factory=list)
     """Method, path and Range header of each."""
 
@@ -163,7 +165,7 @@ class _Handler(BaseHTTPRequestHandler):
                 headers = {
                     "X-Repo-Commit": repo.commit,
                     "X-Linked-Size": str(len(data)),
-                    "X-Linked-ETag": f'"{sha256(data)}"',
+                    "X-Linked-ETag": '"of-a-mirror"' if self.hub.tags_differ else f'"{sha256(data)}"',
                     # Another host by its name, as the real hub's storage is.
                     "Location": f"http://localhost:{self.hub.port}/large/{name}/{file}",
                 }

@@ -32,6 +32,19 @@ def test_it_is_fetched_when_that_is_said(
     assert "to fetch" not in again.err
 
 
+@pytest.mark.parametrize("said", [["--pull"], []], ids=["said", "not said"])
+def test_so_is_what_an_adapter_of_ones_own_lies_over(
+    run: Run, hub: server.Hub, snapshot: Path, clip: str, tmp_path: Path, said: list[str]
+) -> None:
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "config.json").write_text("{}")
+    (tmp_path / "mine" / "adapter_model.safetensors").write_bytes(b"")
+    (tmp_path / "mine" / "adapter_config.json").write_text('{"base_model_name_or_path": "birds"}')
+    result = run("caption", clip, "--model", str(tmp_path / "mine"), *said)
+    assert snapshot.is_dir() is bool(said) and result.status == 5
+    assert ("is an adapter over birds: birds is not on this machine" in result.err) is not bool(said)
+
+
 @pytest.mark.parametrize(("answer", "is_fetched"), [("y\n", True), ("\n", False), ("", False)])
 def test_whoever_sits_there_is_asked(
     run: Run, snapshot: Path, clip: str, answer: str, is_fetched: bool, monkeypatch: pytest.MonkeyPatch

@@ -12,7 +12,9 @@ import pytest
 
 from pllava_cli import hubcache, receipts, registry
 from pllava_cli.hub import fetching
+from tests.checkpoints import edit_json
 from tests.commands.conftest import Result
+from tests.commands.test_saves import write_save
 from tests.hub import server
 from tests.hub.conftest import NEEDED, REPO, checkpoint_files, safetensors, write_registry
 
@@ -282,6 +284,85 @@ def test_repair_fetches_again_what_is_damaged(run: Run, hub: server.Hub, snapsho
     assert run("models", "pull", "birds", "--repair").status == 0
     assert here(snapshot)[SHARD] == checkpoint_files()[SHARD]
     assert len(hub.asked("GET", "safetensors")) == 2, "to the hub, and on to its storage"
+
+
+def test_repair_where_files_lie_in_the_links_places(
+    run: Run, hub: server.Hub, snapshot: Path, cache: Path
+) -> None:
+    """As in a cache that was copied with its links followed."""
+    run("models", "pull", "birds")
+    shutil.copytree(cache, cache.with_name("copy"))
+    shutil.rmtree(cache)
+    cache.with_name("copy").rename(cache)
+    data = bytearray(checkpoint_files()[SHARD])
+    data[-5] ^= 0xFF
+    (snapshot / SHARD).write_bytes(data)
+    assert run("models", "pull", "birds", "--repair").status == 0
+    assert here(snapshot)[SHARD] == checkpoint_files()[SHARD]
+    assert run("models", "verify", "birds").status == 0
+
+
+def test_repair_deletes_what_was_packed_from_the_damaged_file(
+    run: Run, hub: server.Hub, snapshot: Path
+) -> None:
+    """Its path and size are the same again, by which a save is known."""
+    run("models", "pull", "birds")
+    saves = {name: write_save(snapshot, name) for name in (SHARD, "model-00002-of-00002.safetensors")}
+    for name, save in saves.items():
+        edit_json(save / "quantized.json", files=[{"path": str(snapshot / name), "bytes": 1, "mtime_ns": 1}])
+    (snapshot / SHARD).resolve().write_bytes(checkpoint_files()[SHARD][::-1])
+    result = run("models", "pull", "birds", "--repair")
+    assert result.status == 0 and "deleted the packed save (4bit in fp32 at alpha 4)" in result.err
+    assert [save.exists() for save in saves.values()] == [False, True]
+
+
+def test_without_links_nothing_is_kept_twice(
+    run: Run, hub: server.Hub, snapshot: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from huggingface_hub import constants
+
+    monkeypatch.setattr(constants, "HF_HUB_DISABLE_SYMLINKS", True)
+    assert run("models", "pull", "birds").status == 0
+    assert here(snapshot) == {name: checkpoint_files()[name] for name in NEEDED}
+    assert list((hubcache.storage(REPO) / "blobs").iterdir()) == []
+    hub.requests.clear()
+    assert run("models", "pull", "birds").status == 0 and hub.requests == []
+
+
+def test_a_mirrors_own_tags_change_nothing(run: Run, hub: server.Hub, snapshot: Path) -> None:
+    hub.tags_differ = True
+    assert run("models", "pull", "birds").status == 0
+    assert len(hub.asked("GET", SHARD)) == 2, "to the hub, and on to its storage, once"
+    blobs = {each.name for each in (hubcache.storage(REPO) / "blobs").iterdir()}
+    assert blobs == {server.hub_hash(checkpoint_files()[name]) for name in NEEDED}
+    assert here(snapshot) == {name: checkpoint_files()[name] for name in NEEDED}
+
+
+def test_an_index_that_names_what_is_not_there(run: Run, hub: server.Hub) -> None:
+    """Before any weights come; and again, instead of saying that all is here."""
+    del hub.repos[REPO].files[SHARD]
+    for _ in range(2):
+        result = run("models", "pull", "birds")
+        assert result.status == 5 and f"{REPO} has no {SHARD}, which its own index names" in result.err
+    assert not any("large" in path for _, path, _ in hub.requests)
+
+
+def test_a_token_that_is_none(run: Run, hub: server.Hub, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HF_TOKEN", "hf_sécret")
+    result = run("models", "pull", "birds")
+    assert result.status == 5 and "see HF_TOKEN" in result.err and "cret" not in result.err
+
+
+def test_a_password_in_the_address_is_not_told(
+    run: Run, hub: server.Hub, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from huggingface_hub import constants
+
+    for address in ("http://me:secret@127.0.0.1:9", hub.url.replace("//", "//me:secret@")):
+        monkeypatch.setattr(constants, "ENDPOINT", address)
+        hub.page = PAGE
+        result = run("models", "pull", "birds")
+        assert result.status == 5 and "http://127.0.0.1:" in result.err and "secret" not in result.err
 
 
 @pytest.mark.parametrize("harm", ["truncated", "no blob", "no link"])

@@ -37,6 +37,12 @@ def test_what_was_broken_off_goes_too(run: Run, hub: server.Hub) -> None:
     assert run("models", "rm", "birds", "--yes").status == 0 and not hubcache.storage(REPO).exists()
 
 
+def test_a_damaged_name_of_a_commit_does_not_hinder(run: Run, hub: server.Hub) -> None:
+    run("models", "pull", "birds")
+    (hubcache.storage(REPO) / "refs" / "main").write_bytes(b"\xff\xfe")
+    assert run("models", "rm", "birds", "--yes").status == 0
+
+
 def test_its_packed_saves_go_with_it(run: Run, hub: server.Hub, snapshot: Path) -> None:
     run("models", "pull", "birds")
     save = write_save(snapshot)

@@ -6,8 +6,10 @@ from typing import Any
 
 import pytest
 
+from pllava_cli.engine import load_model
 from pllava_cli.errors import CheckpointError
 from pllava_cli.model.adapter import AdapterConfig, read_adapter_config
+from tests.checkpoints import adapter_tensors, write_adapter
 
 
 def write(folder: Path, **content: Any) -> Path:
@@ -37,9 +39,19 @@ def test_base_and_alpha_are_read(tmp_path: Path) -> None:
         {"lora_alpha": -1},
         {"lora_alpha": 10**400},
         {"base_model_name_or_path": 3},
+        {"r": "8"},
+        {"r": 0},
     ],
     ids=str,
 )
 def test_what_would_be_merged_wrongly_is_refused(tmp_path: Path, content: dict[str, Any]) -> None:
     with pytest.raises(CheckpointError, match="adapter_config"):
         read_adapter_config(write(tmp_path, **content))
+
+
+def test_rank_that_is_not_the_weights(plain: Path, tmp_path: Path) -> None:
+    """Alpha counts by the rank: alpha / rank would be another strength than was meant."""
+    folder = write(write_adapter(tmp_path / "adapter", plain, adapter_tensors(1, rank=4)), r=8)
+    with pytest.raises(CheckpointError, match=r"is of rank 4, adapter_config\.json says 8"):
+        load_model(folder, base=plain, dtype="fp32", quantize="none", device="cpu")
+    load_model(write(folder, r=4), base=plain, dtype="fp32", quantize="none", device="cpu")

@@ -1,6 +1,8 @@
 """Folders that are no checkpoint, or not a whole one: one clear line each, before any weight is read."""
 
 import json
+import math
+import os
 import shutil
 import struct
 from collections.abc import Callable
@@ -151,6 +153,29 @@ class TestFiles:
         (sharded / "model.safetensors.index.json").write_text(text, encoding="utf-8")
         refused_checkpoint(sharded)
 
+    @pytest.mark.parametrize(
+        "name",
+        [
+            "model.safetensors",
+            "tokenizer.json",
+            "added_tokens.json",
+            "preprocessor_config.json",
+            "generation_config.json",
+            "adapter_config.json",
+            "quantized.json",
+        ],
+    )
+    def test_pipe_where_a_file_should_be(self, name: str, whole: Path) -> None:
+        """Whoever opened it would wait for ever."""
+        (whole / name).unlink(missing_ok=True)
+        os.mkfifo(whole / name)
+        assert f"{name} is not a regular file" in refused_checkpoint(whole)
+
+    def test_pipe_in_the_place_of_the_index(self, sharded: Path) -> None:
+        (sharded / INDEX).unlink()
+        os.mkfifo(sharded / INDEX)
+        assert f"{INDEX} is not a regular file" in refused_checkpoint(sharded)
+
     def test_folder_where_a_file_should_be(self, whole: Path) -> None:
         (whole / "model.safetensors").unlink()
         (whole / "model.safetensors").mkdir()
@@ -245,6 +270,10 @@ class TestContents:
         assert "model.safetensors lacks 1 tensor (" in message
         assert key.rpartition("model.")[2] in message or key.rpartition("vision_model.")[2] in message
 
+    def test_name_without_end_is_cut_short(self, whole: Path) -> None:
+        edit_weights(whole, lambda kept: kept.update({"x" * 100_000: torch.zeros(1)}))
+        assert "which no PLLaVA has" in refused_checkpoint(whole)
+
     def test_extra_tensor_is_named(self, whole: Path) -> None:
         edit_weights(whole, lambda kept: kept.update({"language_model.model.extra.weight": torch.zeros(1)}))
         message = refused_checkpoint(whole)
@@ -283,6 +312,13 @@ class TestContents:
             message = refused_checkpoint(sharded, alpha=4)
             assert message.startswith(f"{file}: {key} holds a number")
 
+    def test_number_beyond_single_precision(self, whole: Path) -> None:
+        """Float64 may hold it, but nothing is computed in that."""
+        key = "language_model.lm_head.weight"
+        large = torch.full((448, 64), 1e300, dtype=torch.float64)
+        edit_weights(whole, lambda kept: kept.update({key: large}))
+        assert f"{key} holds a number" in refused_checkpoint(whole)
+
     def test_large_numbers_are_no_damage(self, whole: Path) -> None:
         """Though their sum is no number."""
         key = "language_model.lm_head.weight"
@@ -320,6 +356,7 @@ CONFIGS: list[dict[str, Any]] = [
     {"num_frames": -4},
     {"num_frames": "4"},
     {"num_frames": 4.5},
+    {"num_frames": 10**400},
     {"pooling_shape": None},
     {"pooling_shape": []},
     {"pooling_shape": [4, 2]},
@@ -346,6 +383,17 @@ CONFIGS: list[dict[str, Any]] = [
     {"text_config__num_key_value_heads": 0},
     {"text_config__vocab_size": -1},
     {"text_config__hidden_act": "unheard of"},
+    {"text_config__hidden_size": "x" * 100_000},
+    {"text_config__model_type": "x" * 100_000},
+    {"text_config__hidden_act": "x" * 100_000},
+    {"text_config__vocab_size": 10**4000},
+    {"text_config__rms_norm_eps": math.nan},
+    {"text_config__rms_norm_eps": math.inf},
+    {"text_config__rms_norm_eps": -1.0},
+    {"text_config__rope_theta": math.nan},
+    {"text_config__rope_theta": 0},
+    {"text_config__rope_scaling": {"rope_type": "linear", "factor": math.nan}},
+    {"vision_config__layer_norm_eps": math.nan},
     {"text_config__rope_theta": "x"},
     {"text_config__rope_scaling": {"type": "unheard of"}},
     {"text_config__pad_token_id": 100_000},
@@ -361,10 +409,22 @@ CONFIGS: list[dict[str, Any]] = [
 
 
 class TestConfig:
-    @pytest.mark.parametrize("changes", CONFIGS, ids=str)
+    @pytest.mark.parametrize("changes", CONFIGS, ids=lambda changes: str(changes)[:60])
     def test_value_that_no_checkpoint_has(self, changes: dict[str, Any], whole: Path) -> None:
         edit_json(whole / "config.json", **changes)
         refused_checkpoint(whole)
+
+    @pytest.mark.parametrize("part", ["text_config", "vision_config"])
+    def test_keys_that_make_no_network_do_nothing(self, part: str, whole: Path) -> None:
+        """Of them the library makes tuples where names are read, or labels without end."""
+        plain = load(whole, LoadOptions(**EXACT)).model
+        strange = {"return_dict": False, "num_labels": 10**9, "is_causal": False, "dtype": "x", "auto_map": 3}
+        edit_json(whole / "config.json", **{f"{part}__{key}": value for key, value in strange.items()})
+        made = load(whole, LoadOptions(**EXACT)).model
+        frames = torch.zeros(4, 3, 28, 28)
+        ids = torch.full((1, 20), 400).where(torch.arange(20) < 16, 5)
+        one, other = (each(input_ids=ids, pixel_values=frames).logits for each in (plain, made))
+        assert torch.equal(one, other)
 
     @pytest.mark.parametrize(
         "text", ["", "{", "[]", "null", '"llava"', "\x00\x01", "[" * 100_000], ids=lambda t: t[:9]
@@ -420,3 +480,30 @@ class TestConfig:
         assert isinstance(error, DeviceError)
         assert "GB" in error.message
         assert error.hint == "use --preset fast"
+
+
+def fixed(*ids: int) -> dict[str, Any]:
+    """A post-processor that puts a special token of these ids before a text."""
+    special = {"id": "<s>", "ids": list(ids), "tokens": ["<s>"] * len(ids)}
+    sequence = [{"SpecialToken": {"id": "<s>", "type_id": 0}}, {"Sequence": {"id": "A", "type_id": 0}}]
+    return {"type": "TemplateProcessing", "single": sequence, "pair": [], "special_tokens": {"<s>": special}}
+
+
+@pytest.mark.parametrize(
+    ("part", "content", "said"),
+    [
+        ("model", {"type": "WordLevel", "vocab": {"a": 3}, "unk_token": "?"}, "makes no tokens of a prompt"),
+        ("model", {"type": "Unigram", "vocab": [], "unk_id": None}, "makes no tokens of a prompt"),
+        ("model", {"type": "WordLevel", "vocab": {"a": 5, "b": 9000}, "unk_token": "a"}, "448 embeddings"),
+        ("post_processor", fixed(9000), "448 embeddings"),
+        ("post_processor", fixed(400), "makes 2 tokens of one <image>"),
+        ("post_processor", fixed(1) | {"special_tokens": {}}, "makes no tokens of a prompt"),
+        ("normalizer", {"type": "Precompiled", "precompiled_charsmap": "AAAA"}, "cannot be read"),
+    ],
+    ids=["no word", "no piece", "gap", "no such id", "two clips", "panics at work", "panics at once"],
+)
+def test_tokenizer_that_does_not_work(part: str, content: dict[str, Any], said: str, whole: Path) -> None:
+    """Bare exceptions and panics of the library, and ids that the network has no embeddings for."""
+    file = whole / "tokenizer.json"
+    file.write_text(json.dumps(json.loads(file.read_text()) | {part: content}))
+    assert said in refused_checkpoint(whole)

@@ -1,5 +1,6 @@
 """The choice of device, precision and quantisation: what is asked, what fits, and why."""
 
+from dataclasses import replace
 from math import prod
 from typing import Any
 
@@ -134,6 +135,16 @@ class TestAuto:
         plan = choose(SEVEN_B, quantize=quantize, encode=encode)
         assert plan.many_rows == wanted
         assert any("int8" in reason for reason in plan.reasons) == (wanted == "int8")
+
+    def test_what_is_kept_in_eight_bits_beside_counts(self, machine: Machine) -> None:
+        """6.5 billion weights of the language model, unless they are packed, and 0.3 of the vision tower."""
+        machine.has(20, 1)
+        need, here = replace(SEVEN_B, seen_by=290_000_000), {"device": "cpu", "dtype": "bf16"}
+        assert choose(need, **here, quantize="none", encode="exact").quantize == "none"
+        with pytest.raises(DeviceError, match=r"needs about 22\.5 GB") as caught:
+            choose(need, **here, quantize="none", encode="int8")
+        assert caught.value.hint == "use --encode exact"
+        assert choose(need, **here, encode="int8").quantize == "4bit"
 
     def test_a_gpu_encodes_as_it_computes(self, machine: Machine) -> None:
         machine.has(64, 40, eight_bits=True)
