@@ -10,6 +10,7 @@ from pllava_cli.errors import CheckpointError, DeviceError
 from pllava_cli.model.adapter import AdapterConfig, read_adapter_config
 from pllava_cli.model.device import precisions
 from pllava_cli.model.footprint import footprint_of
+from pllava_cli.model.identity import weights_revision
 from pllava_cli.model.jsonfile import read_json
 from pllava_cli.model.layout import is_adapter
 from pllava_cli.model.loading import Prepared, prepare
@@ -48,7 +49,7 @@ class Opened:
 
 @dataclass(frozen=True)
 class Checked:
-    """A checkpoint that can be loaded; not a weight of it has been read."""
+    """A checkpoint that can be loaded; of its weights nothing but samples has been read."""
 
     checkpoint: registry.Checkpoint
     folder: Path
@@ -191,6 +192,8 @@ def check_checkpoint(
     if adapter is not None:
         pairs = (recipe.lora_A for recipe in prepared.recipes.values() if recipe.lora_A)
         adapter.check_rank(part for part in pairs if part.file.parent == folder)
+    if checkpoint.repo is None:  # a folder that another checkpoint may be written into
+        checkpoint = replace(checkpoint, revision=weights_revision(prepared.recipes))
     # Training writes an adapter without its tokenizer and preprocessing: those are the base's.
     files = folder if base_folder is None or (folder / "tokenizer.json").exists() else base_folder
     pad = prepared.model.generation_config.pad_token_id

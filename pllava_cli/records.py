@@ -13,6 +13,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
+from stat import S_ISDIR
 from typing import Any, Literal
 
 from pllava_cli import __version__
@@ -69,12 +70,16 @@ class File:
 
     @classmethod
     def of(cls, path: Path) -> "File | None":
-        """Look at a file; None if it is no longer there."""
+        """Look at a file, or a folder of frames as the sum of them; None if it is no longer there."""
         try:
             status = path.stat()
+            if not S_ISDIR(status.st_mode):
+                return cls(status.st_size, status.st_mtime)
+            with os.scandir(path) as entries:  # a folder's own time tells nothing of a file written anew
+                inner = [entry.stat() for entry in entries if entry.is_file()]
         except OSError:
             return None
-        return cls(status.st_size, status.st_mtime)
+        return cls(sum(each.st_size for each in inner), max(each.st_mtime for each in (status, *inner)))
 
 
 @dataclass(frozen=True)

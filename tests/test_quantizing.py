@@ -317,7 +317,7 @@ class TestWriting:
         monkeypatch.setattr(
             shutil, "disk_usage", lambda _: usage(10**9, 0, 10**7 if left.exists() else 10**9)
         )
-        assert quantize(str(source), "4bit", tmp_path / "out", alpha=4, device="cpu").is_new
+        assert quantize(Source(str(source), alpha=4), "4bit", tmp_path / "out", device="cpu").is_new
 
     def test_another_run_is_writing(
         self, source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

@@ -171,3 +171,15 @@ def test_file_identity(tmp_path: Path) -> None:
     os.utime(tmp_path / "a", (1.0, 1234567890.25))
     assert records.File.of(tmp_path / "a") == records.File(4, 1234567890.25)
     assert records.File.of(tmp_path / "b") is None
+
+
+def test_a_folder_of_frames_is_another_when_one_of_them_is(tmp_path: Path) -> None:
+    for name, content in (("00001.jpg", b"12"), ("00002.jpg", b"345")):
+        (tmp_path / name).write_bytes(content)
+        os.utime(tmp_path / name, (1.0, 1000.0))
+    os.utime(tmp_path, (1.0, 2000.0))
+    assert records.File.of(tmp_path) == records.File(5, 2000.0)
+    (tmp_path / "00001.jpg").write_bytes(b"98")
+    os.utime(tmp_path / "00001.jpg", (1.0, 3000.0))
+    os.utime(tmp_path, (1.0, 2000.0))
+    assert records.File.of(tmp_path) == records.File(5, 3000.0)

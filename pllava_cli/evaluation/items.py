@@ -20,6 +20,8 @@ QUESTION_INSTRUCTION, JUDGE_INSTRUCTIONS = "question's instruction", "judge's in
 """Those that say what open questions were put with, and by which texts a judge was asked."""
 OUR_WORDS = "our own"
 """What the values of these begin with where the words are this project's; a digest follows."""
+NOT_ANSWERED = "not answered yet"
+"""The error of an item of which the journal holds no answer made with the settings in question."""
 
 
 @dataclass(frozen=True)

@@ -22,6 +22,8 @@ REOPEN_BYTES = 32 << 20
 """A shard is mapped into memory and what was read stays resident until it is closed, so it is closed
 and opened again after this many bytes: the peak stays near the size of the finished model."""
 
+SAMPLE_BYTES = 4096
+"""Of a tensor: an optimiser's step moves nearly all numbers of what it trains."""
 INDEX = "model.safetensors.index.json"
 _SHARD_NAME = re.compile(r"[\w.-]{1,200}\.safetensors")
 """No separator: what an index names lies in its own folder."""
@@ -65,13 +67,9 @@ class TensorReader:
         Raises:
             CheckpointError: The file has changed or cannot be read.
         """
-        if self._file != stored.file or self._read_bytes > REOPEN_BYTES:
-            self._handle = None
-            self._handle = _open(stored.file)
-            self._file, self._read_bytes = stored.file, 0
-        self._read_bytes += stored.bytes
+        handle = self._opened(stored, stored.bytes)
         try:
-            tensor: torch.Tensor = self._handle.get_tensor(stored.key)
+            tensor: torch.Tensor = handle.get_tensor(stored.key)
         except (SafetensorError, OSError, RuntimeError) as error:
             raise _unreadable(stored.file, error) from error
         if tensor.is_floating_point() and not _is_finite(tensor):
@@ -80,6 +78,34 @@ class TensorReader:
                 "the file is damaged; get it again",
             )
         return tensor
+
+    def sample(self, stored: StoredTensor) -> bytes:
+        """Bytes from a tensor's middle, about `SAMPLE_BYTES` of them in whole rows; all of a short one.
+
+        Raises:
+            CheckpointError: The file has changed or cannot be read.
+        """
+        handle = self._opened(stored, SAMPLE_BYTES)
+        rows = stored.shape[0] if stored.shape else 1
+        count = min(rows, max(1, SAMPLE_BYTES * rows // max(stored.bytes, 1)))
+        first = (rows - count) // 2
+        try:
+            whole = handle.get_slice(stored.key) if stored.shape else None
+            some: torch.Tensor = (
+                handle.get_tensor(stored.key) if whole is None else whole[first : first + count]
+            )
+        except (SafetensorError, OSError, RuntimeError) as error:
+            raise _unreadable(stored.file, error) from error
+        return some.contiguous().reshape(-1).view(torch.uint8).numpy().tobytes()
+
+    def _opened(self, stored: StoredTensor, wanted: int) -> Any:
+        """The handle of a tensor's file, of which so many bytes are to be read."""
+        if self._file != stored.file or self._read_bytes > REOPEN_BYTES:
+            self._handle = None
+            self._handle = _open(stored.file)
+            self._file, self._read_bytes = stored.file, 0
+        self._read_bytes += wanted
+        return self._handle
 
 
 def _is_finite(tensor: torch.Tensor) -> bool:

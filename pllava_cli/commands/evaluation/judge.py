@@ -111,6 +111,7 @@ def judge(
     from pllava_cli.commands.evaluation.display import status
     from pllava_cli.commands.evaluation.results import finish, show
     from pllava_cli.evaluation.answering import pipeline
+    from pllava_cli.evaluation.items import NOT_ANSWERED
     from pllava_cli.evaluation.judging import session
     from pllava_cli.evaluation.judging.instructions import load_instructions
     from pllava_cli.evaluation.judging.judged_by import JudgedBy
@@ -125,6 +126,9 @@ def judge(
     instructions = load_instructions(own)
     benchmark = asked.read()
     said = pipeline.collect(benchmark, run.answers, recording)
+    waiting = sum(each.error == NOT_ANSWERED for each in said)
+    if waiting:
+        terminal.warn(f"{waiting} of {len(said)} questions are not answered yet, and count as nothing")
     with Store.open(run.verdicts) as store:
         if store.cut_bytes:
             terminal.warn(f"the last line of {run.verdicts} was torn by a kill, and is cut away")

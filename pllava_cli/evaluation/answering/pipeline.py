@@ -11,7 +11,7 @@ from typing import Any
 
 from pllava_cli.batch.work import Work
 from pllava_cli.errors import UsageError
-from pllava_cli.evaluation.items import Benchmark, Item, Said
+from pllava_cli.evaluation.items import NOT_ANSWERED, Benchmark, Item, Said
 from pllava_cli.inputs import Clip, clip_id
 from pllava_cli.jsonlines import LineError, is_torn, lines
 from pllava_cli.recordfile import HEAD, Parsed, parse
@@ -19,9 +19,6 @@ from pllava_cli.recording import Recording
 from pllava_cli.recordkey import Key
 from pllava_cli.records import Segment
 from pllava_cli.textfile import check_regular, unreadable
-
-NOT_ANSWERED = "not answered yet"
-"""The error of an item of which the journal holds no answer made with the settings in question."""
 
 
 def works(benchmark: Benchmark) -> list[Work]:

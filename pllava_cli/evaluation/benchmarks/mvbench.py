@@ -2,6 +2,7 @@
 
     DATA/json/action_sequence.json
     DATA/video/star/Charades_v1_480/XXXXX.mp4
+    DATA/video/data0613/star/Charades_v1_480/XXXXX.mp4
 
 What cannot be asked is named and left out; what can be asked but not shown stays in, and counts as wrong.
 """
@@ -15,7 +16,7 @@ from pllava_cli.errors import UsageError
 from pllava_cli.evaluation.benchmarks.choices import MANNER, Posed, window
 from pllava_cli.evaluation.benchmarks.entry import Entry, gather
 from pllava_cli.evaluation.items import Benchmark, Fault, Item
-from pllava_cli.evaluation.reading import EntryError, check_folder, is_folder, load_list
+from pllava_cli.evaluation.reading import EntryError, check_folder, is_folder, is_there, load_list
 from pllava_cli.video.probe import shown_name
 
 
@@ -67,6 +68,10 @@ _LAYOUT = (
 )
 _BELOW = ("", "MVBench", "DATAS/MVBench")
 """Where the two folders may be below the folder that is named: the reference keeps them in the last."""
+_LATER = "data0613"
+"""Within video/: the clips that the questions of June 2024 need besides, in folders of the same names.
+
+Published as an archive of its own, video/data0613.zip (OpenGVLab/Ask-Anything issues 198 and 236)."""
 
 
 def read(data: Path, tasks: Collection[str] = ()) -> Benchmark:
@@ -128,7 +133,7 @@ def _read_task(root: Path, task: Task) -> tuple[list[Item], list[Fault]]:
 
 
 def _item(root: Path, task: Task, entry: Entry) -> Item:
-    clip = entry.path_below(root / "video" / task.prefix, "video")
+    clip = _clip(root / "video", task.prefix, entry)
     posed = Posed.of(entry, may_repeat=True)  # published as it is
     start_s = end_s = None
     if task.is_bounded:
@@ -136,6 +141,12 @@ def _item(root: Path, task: Task, entry: Entry) -> Item:
         if start_s is None or end_s is None:
             raise EntryError(f"has no {'start' if start_s is None else 'end'}")
     return posed.item(f"{task.name}/{entry.number}", task.name, clip, (start_s, end_s))
+
+
+def _clip(videos: Path, prefix: str, entry: Entry) -> Path:
+    """Where an entry's clip is; where it should be if it is nowhere."""
+    usual, later = (entry.path_below(folder / prefix, "video") for folder in (videos, videos / _LATER))
+    return later if is_there(later) and not is_there(usual) else usual
 
 
 def _missing_folders(root: Path, wanted: Sequence[Task], items: Sequence[Item]) -> list[Fault]:
@@ -148,5 +159,5 @@ def _missing_folders(root: Path, wanted: Sequence[Task], items: Sequence[Item]) 
     return [
         Fault(f"video/{prefix}", f"there is no such folder: all of {', '.join(names)} counts as wrong")
         for prefix, names in tasks_by_prefix.items()
-        if not is_folder(root / "video" / prefix)
+        if not any(is_folder(root / "video" / part / prefix) for part in ("", _LATER))
     ]

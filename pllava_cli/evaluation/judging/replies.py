@@ -17,8 +17,8 @@ HIGHEST = 5
 
 _OBJECT = re.compile(r"\{[^{}]{1,2000}\}")
 """Objects within objects are not asked for; the bound keeps the readers' work small."""
-_THOUGHT_END = "</think>"
-"""What stands before it is how reasoning models come to their reply, drafts included."""
+_THOUGHT, _THOUGHT_END = "<think>", "</think>"
+"""Between them reasoning models come to their reply, by drafts; without an end there was no room for one."""
 
 Pred = Literal["yes", "no"]
 
@@ -35,7 +35,7 @@ class Meaning:
 
 def read_reply(text: str) -> Meaning:
     """Read a reply; what is not understood is None."""
-    said = text.rpartition(_THOUGHT_END)[2]
+    said = text.rpartition(_THOUGHT_END)[2].partition(_THOUGHT)[0]
     found = {
         Meaning(_score(each.get("score")), _pred(each.get("pred")))
         for each in _objects(said)

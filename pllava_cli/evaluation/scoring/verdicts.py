@@ -3,7 +3,7 @@
 from collections import Counter
 from collections.abc import Iterable, Sequence
 
-from pllava_cli.evaluation.items import Group, Kind, Said, Verdict
+from pllava_cli.evaluation.items import NOT_ANSWERED, Group, Kind, Said, Verdict
 from pllava_cli.evaluation.judging.judgements import Judgement
 
 NOTE = (
@@ -22,9 +22,10 @@ def is_spoken(said: Said) -> bool:
 
 
 def unspoken(said: Said, note: str = "") -> Verdict:
-    """The verdict on an answer without words: the lowest score, and nobody is asked."""
+    """The verdict on an answer without words: the lowest score, and nobody is asked; none on one to come."""
     parts = [part for part in (note, said.error) if part]
-    return Verdict(said, "failed" if said.text is None else "empty", 0.0, ": ".join(parts))
+    kind: Kind = "empty" if said.text is not None else "unjudged" if said.error == NOT_ANSWERED else "failed"
+    return Verdict(said, kind, 0.0, ": ".join(parts))
 
 
 def not_understood(said: Said, judgement: Judgement, note: str = "") -> Verdict:

@@ -112,6 +112,16 @@ def test_a_run_that_is_scored_anew_keeps_its_verdicts(run: Run, stage: Stage, se
     assert len(server.asked) == 5 * CLIPS
 
 
+def test_of_a_run_that_was_stopped_what_is_answered_is_judged(run: Run, server: Server) -> None:
+    assert run(*ANSWER).status == 0
+    answers = Path("out/answers.jsonl")
+    answers.write_text("".join(answers.read_text().splitlines(keepends=True)[:4]))
+    done = run(*judged(server))
+    assert done.status == 3 and "4 of 8 questions are not answered yet, and count as nothing" in done.err
+    assert {each["value"] for each in result()["groups"]} == {4.0}
+    assert sum(each["kind"] == "unjudged" for each in result()["verdicts"]) == 5
+
+
 def test_every_score_tells_how_the_judge_was_asked(run: Run, server: Server) -> None:
     assert run(*ANSWER).status == 0
     server.says = "I cannot say."

@@ -130,6 +130,19 @@ def test_a_missing_video_is_asked_about_all_the_same(tmp_path: Path) -> None:
     assert len(benchmark.items) == 1 and not benchmark.faults
 
 
+def test_a_clip_of_the_later_archive_is_found_there(miniature_mvbench: Path, tmp_path: Path) -> None:
+    data = shutil.copytree(miniature_mvbench, tmp_path / "data")
+    usual = read(data, ["action_sequence", "moving_count"])
+    moved = usual.items[0].clip
+    later = data / "video/data0613" / moved.relative_to(data / "video")
+    later.parent.mkdir(parents=True)
+    moved.rename(later)
+    expected = [later if item.clip == moved else item.clip for item in usual.items]
+    assert [item.clip for item in read(data, ["action_sequence", "moving_count"]).items] == expected
+    shutil.copy(later, moved)
+    assert read(data, ["action_sequence", "moving_count"]).items == usual.items, "the usual one comes first"
+
+
 def test_a_candidate_that_is_offered_twice_is_right_both_times(tmp_path: Path) -> None:
     lay_out(tmp_path, "action_count", entry(candidates=["Down.", "Up.", "Down."], answer="Down."))
     (tmp_path / "video/perception/videos").mkdir(parents=True)

@@ -25,7 +25,9 @@ NOTHING = Meaning()
         ('{"score": 4} and once more {"score": 4}', Meaning(4.0)),
         ('{"a": 1} {"score": 4}', Meaning(4.0)),
         ('<think>{"score": 1}? No.</think>{"score": 5}', Meaning(5.0)),
+        ('{"score": 4}\n<think>Or {"score": 2}?', Meaning(4.0)),
         # What may not be guessed
+        ('<think>{"score": 1}? Perhaps {"pred', NOTHING),
         ("", NOTHING),
         ("4", NOTHING),
         ("Score: 4", NOTHING),

@@ -1,11 +1,12 @@
 """The Video-ChatGPT benchmark: what a judge is asked of the answers, and what its figures are."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from pllava_cli.evaluation.benchmarks.vcgbench import MANNER, read
-from pllava_cli.evaluation.items import Benchmark, Group, Item, Said
+from pllava_cli.evaluation.items import NOT_ANSWERED, Benchmark, Group, Item, Said
 from pllava_cli.evaluation.judging.instructions import load_instructions
 from pllava_cli.evaluation.judging.judgements import Judgement
 from pllava_cli.evaluation.judging.replies import Meaning
@@ -76,6 +77,18 @@ def test_nobody_judges_an_answer_without_words(text: str | None) -> None:
     lacking = result.verdicts[-1]
     assert lacking.said.item.id == "consistency/1/2"
     assert lacking.note == ("consistency: the clip is broken" if text is None else "consistency")
+
+
+def test_a_question_that_was_not_reached_counts_as_nothing() -> None:
+    benchmark, said = answered.vcgbench(["g", None, "c1", None])
+    said = [each if each.text else replace(each, error=NOT_ANSWERED) for each in said]
+    result = vcgbench.score(
+        benchmark, said, {each.id: judged(4.0) for each in vcgbench.tasks(said, load_instructions())}
+    )
+    assert [(group.of, group.value) for group in result.groups] == [(1, 4.0)] * 3 + [(0, None)] * 2
+    assert [verdict.kind for verdict in result.verdicts] == ["right"] * 3 + ["unjudged"] * 2
+    assert result.verdicts[-1].note == "consistency: not answered yet"
+    assert any(note.startswith("2 answers are not judged yet") for note in result.notes)
 
 
 def test_the_two_averages_are_not_the_same_thing() -> None:
