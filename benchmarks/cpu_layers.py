@@ -20,7 +20,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from pllava_cli.model import cpu, eight_bits, many_rows
-from pllava_cli.model.packed import unpacked
+from pllava_cli.model.packed import rounded_rows, unpacked
 from pllava_cli.model.precision import TORCH_DTYPES
 from pllava_cli.model.quantization import bitsandbytes, pack
 
@@ -61,7 +61,7 @@ def multiply_wide(weight: Tensor, x: Tensor) -> Tensor:
 
 def multiply_rounded(layer: Any, x: Tensor) -> Tensor:
     """As `Packed4bit` does where it rounds."""
-    return eight_bits.multiply(x, unpacked(layer, torch.float32))
+    return eight_bits.multiply_rounded(x, rounded_rows(layer), layer.out_features)
 
 
 def multiply_unpacked(layer: Any, dtype: torch.dtype, x: Tensor) -> Tensor:

@@ -5,6 +5,9 @@ float32: LLM.int8() (arXiv 2208.07339, section 3), as bitsandbytes does it for w
 bits. Here the weight is kept in whatever it came in, as a token, one row, takes the time of reading it.
 """
 
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import torch
@@ -15,10 +18,21 @@ from pllava_cli.model.quantization import bitsandbytes
 
 OUTLIER = 6.0
 """From this magnitude on a column is multiplied apart. Source: arXiv 2208.07339, section 3.2."""
-_LARGEST = 127
-_ROWS_AT_ONCE = 512
-"""Rows in one product, and of a weight that are rounded in one go: what they take stays in the allocator's
-hands, where a clip's thousands of rows would be asked of the system anew each time."""
+LARGEST = 127
+ROWS_AT_ONCE = 512
+"""Rows that are rounded in one go, of an input and of a weight, so that they stay in a core's cache."""
+
+
+@dataclass(frozen=True)
+class RoundedRows:
+    """Some rows of a weight [out, in], rounded."""
+
+    values: Tensor
+    """Int8 [R, in]."""
+    scales: Tensor
+    """What each row's values are multiples of, float32 [R, 1]."""
+    columns: Callable[[Tensor], Tensor]
+    """Gives columns [R, n] as they were before, float32."""
 
 
 def multiply(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
@@ -26,32 +40,49 @@ def multiply(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
 
     Args:
         x: The input, in any precision.
-        weight: Float32 [out, in].
+        weight: [out, in], in any precision.
         bias: [out].
     """
-    return multiply_rounded(x, weight, *rounded_weight(weight), bias)
+    return multiply_rounded(x, rounded_rows(weight), len(weight), bias)
 
 
 def multiply_rounded(
-    x: Tensor, weight: Tensor, rounded: Tensor, scales: Tensor, bias: Tensor | None = None
+    x: Tensor, weight: Iterable[RoundedRows], outputs: int, bias: Tensor | None = None
 ) -> Tensor:
-    """The same with a weight that has been rounded before, by `rounded_weight`.
+    """The same with a weight that is rounded already, or part by part as it is multiplied.
+
+    Each part is multiplied with all of the input, and let go: a packed weight need never be unpacked whole.
 
     Args:
         x: The input [..., in].
-        weight: As it was, in any precision: for the columns with outliers.
-        rounded: Int8 [out, in].
-        scales: Of its rows [out, 1].
+        weight: All of its rows, in their order.
+        outputs: How many these are.
         bias: [out].
     """
+    functional: Any = bitsandbytes().functional
     rows = x.reshape(-1, x.shape[-1])
-    output = torch.empty(len(rows), len(weight), dtype=torch.float32)
-    for first in range(0, len(rows), _ROWS_AT_ONCE):
-        some = rows[first : first + _ROWS_AT_ONCE].float()
-        _product(some, weight, rounded, scales, output[first : first + _ROWS_AT_ONCE])
+    outliers = _outliers(rows)
+    values, scales = _rounded_input(rows, outliers)
+    apart = rows[:, outliers].float()
+    output = torch.empty(len(rows), outputs, dtype=torch.float32)
+    first = 0
+    for part in weight:
+        some = output[:, first : first + len(part.values)]
+        some.copy_(functional.int8_linear_matmul(values, part.values)).mul_(scales).mul_(part.scales.T)
+        if len(outliers):
+            some.addmm_(apart, part.columns(outliers).T)
+        first += len(part.values)
     if bias is not None:
         output += bias
     return output.to(x.dtype).view(*x.shape[:-1], -1)
+
+
+def rounded_rows(weight: Tensor) -> Iterator[RoundedRows]:
+    """Round a weight [out, in] of any precision, part by part."""
+    for first in range(0, len(weight), ROWS_AT_ONCE):
+        some = weight[first : first + ROWS_AT_ONCE]
+        values, scales = _rounded(some.float())
+        yield RoundedRows(values, scales, partial(_columns, some))
 
 
 class EightBitLinear(nn.Linear):
@@ -60,7 +91,7 @@ class EightBitLinear(nn.Linear):
     The weight is kept in 8 bits, too, from the first product on: a frame of CLIP-L has 577 rows only.
     """
 
-    _rounded: tuple[Tensor, tuple[Tensor, Tensor]] | None = None
+    _rounded: tuple[Tensor, list[RoundedRows]] | None = None
     """The weight that was rounded, and what it came to: another may take its place."""
 
     def forward(self, x: Tensor) -> Tensor:
@@ -68,38 +99,36 @@ class EightBitLinear(nn.Linear):
         if not has_many_rows(x):
             return super().forward(x)
         if self._rounded is None or self._rounded[0] is not self.weight:
-            self._rounded = self.weight, rounded_weight(self.weight)
-        return multiply_rounded(x, self.weight, *self._rounded[1], self.bias)
+            self._rounded = self.weight, list(rounded_rows(self.weight))
+        return multiply_rounded(x, self._rounded[1], self.out_features, self.bias)
 
 
-def _product(some: Tensor, weight: Tensor, rounded: Tensor, scales: Tensor, output: Tensor) -> None:
-    """Write the product of a few rows [B, in], which may be overwritten, into `output` [B, out]."""
-    functional: Any = bitsandbytes().functional
-    magnitudes = some.abs()
-    outliers = (magnitudes.amax(0) >= OUTLIER).nonzero().view(-1)
-    apart = some[:, outliers]
-    if len(outliers):
-        some = some.index_fill(1, outliers, 0.0)
-        magnitudes.index_fill_(1, outliers, 0.0)
-    values, row_scales = _rounded(some, magnitudes)
-    torch.mul(functional.int8_linear_matmul(values, rounded), row_scales, out=output).mul_(scales.T)
-    if len(outliers):
-        output.addmm_(apart, weight[:, outliers].float().T)
+def _outliers(rows: Tensor) -> Tensor:
+    """The columns of an input [B, in] with outliers."""
+    parts = (rows[first : first + ROWS_AT_ONCE] for first in range(0, len(rows), ROWS_AT_ONCE))
+    return (torch.stack([part.abs().amax(0) for part in parts]).amax(0) >= OUTLIER).nonzero().view(-1)
 
 
-def rounded_weight(weight: Tensor) -> tuple[Tensor, Tensor]:
-    """A weight [out, in] as int8 [out, in], and what each row is a multiple of, float32 [out, 1]."""
-    values = torch.empty_like(weight, dtype=torch.int8)
-    scales = torch.empty(len(weight), 1)
-    for first in range(0, len(weight), _ROWS_AT_ONCE):
-        part = slice(first, first + _ROWS_AT_ONCE)
-        some = weight[part].float()
-        values[part], scales[part] = _rounded(some, some.abs())
+def _rounded_input(rows: Tensor, outliers: Tensor) -> tuple[Tensor, Tensor]:
+    """Rows [B, in] without some columns as int8 [B, in], and what each is a multiple of [B, 1]."""
+    values = torch.empty_like(rows, dtype=torch.int8)
+    scales = torch.empty(len(rows), 1)
+    for first in range(0, len(rows), ROWS_AT_ONCE):
+        part = slice(first, first + ROWS_AT_ONCE)
+        some = rows[part].float()
+        if len(outliers):
+            some = some.index_fill(1, outliers, 0.0)
+        values[part], scales[part] = _rounded(some)
     return values, scales
 
 
-def _rounded(rows: Tensor, magnitudes: Tensor) -> tuple[Tensor, Tensor]:
-    """Rows as whole numbers of at most 127, int8 [B, in], and what each is a multiple of [B, 1]."""
-    scales = magnitudes.amax(1, keepdim=True).div_(_LARGEST)
+def _rounded(rows: Tensor) -> tuple[Tensor, Tensor]:
+    """Rows [B, in] as whole numbers of at most 127, int8 [B, in], and what each is a multiple of [B, 1]."""
+    spare = rows.abs()
+    scales = spare.amax(1, keepdim=True).div_(LARGEST)
     scales.clamp_(min=torch.finfo(scales.dtype).tiny)  # of a row of zeros
-    return torch.mul(rows, scales.reciprocal(), out=magnitudes).round_().to(torch.int8), scales
+    return torch.mul(rows, scales.reciprocal(), out=spare).round_().to(torch.int8), scales
+
+
+def _columns(weight: Tensor, columns: Tensor) -> Tensor:
+    return weight[:, columns].float()

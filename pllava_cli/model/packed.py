@@ -5,14 +5,16 @@ time of reading the weight, and the slowest for the thousands that encoding a cl
 AVX512-BF16 it also brings the weight into an order of its own, at the first product.
 """
 
+from collections.abc import Iterator
 from copy import copy
-from functools import cache
+from functools import cache, partial
 from typing import Any
 
 import torch
 from torch import Tensor
 
 from pllava_cli.model import eight_bits
+from pllava_cli.model.eight_bits import RoundedRows
 from pllava_cli.model.many_rows import has_many_rows, multiply
 from pllava_cli.model.quantization import BLOCK, bitsandbytes
 
@@ -50,7 +52,7 @@ class Packed4bit(Linear4bit):  # type: ignore[misc]
         if _is_reordered(self) and not order_is_known():
             return self._as_the_library_does(x)
         if self.many_rows == torch.int8:
-            return eight_bits.multiply(x, unpacked(self, torch.float32), self.bias)
+            return eight_bits.multiply_rounded(x, rounded_rows(self), self.out_features, self.bias)
         return multiply(x, unpacked(self, self.many_rows), self.bias)
 
     def _as_the_library_does(self, x: Tensor) -> Tensor:
@@ -65,11 +67,34 @@ def unpacked(layer: Any, dtype: torch.dtype) -> Tensor:
     """The weight [out, in] of a 4-bit layer on a CPU, as bitsandbytes multiplies it at present."""
     weight, state = layer.weight.data, copy(layer.weight.quant_state)
     if _is_reordered(layer):
-        weight = _in_order(weight)
-        state.absmax = state.absmax.T.float().contiguous().view(-1)
+        weight, state.absmax = _in_order(weight), _scales(layer).view(-1)
     state.dtype = dtype
     restored: Tensor = bnb.functional.dequantize_4bit(weight.view(-1, 1), state)
     return restored
+
+
+def rounded_rows(layer: Any) -> Iterator[RoundedRows]:
+    """The same weight rounded to 8 bits, part by part.
+
+    A block of NF4 has its scale itself among its values, so that a row's largest magnitude is the largest of
+    its scales, and unpacking with these as multiples of that gives what is to be rounded.
+    """
+    outputs, inputs = layer.weight.quant_state.shape
+    if inputs % BLOCK:  # blocks go on from row to row
+        yield from eight_bits.rounded_rows(unpacked(layer, torch.float32))
+        return
+    packed, scales = layer.weight.data.view(outputs, inputs // 2), _scales(layer)
+    largest = scales.abs().amax(1, keepdim=True).clamp_(min=torch.finfo(torch.float32).tiny)
+    multiples, units = scales / largest * eight_bits.LARGEST, largest / eight_bits.LARGEST
+    for first in range(0, outputs, eight_bits.ROWS_AT_ONCE):
+        part = slice(first, first + eight_bits.ROWS_AT_ONCE)
+        some = _in_order(packed[part]) if _is_reordered(layer) else packed[part]
+        state = copy(layer.weight.quant_state)
+        state.absmax, state.nested = multiples[part].reshape(-1), False
+        state.shape, state.dtype = (len(some), inputs), torch.float32
+        exact = bnb.functional.dequantize_4bit(some.reshape(-1, 1), state)
+        columns = partial(_columns, exact, units[part])
+        yield RoundedRows(exact.round().to(torch.int8), units[part], columns)
 
 
 def reorder(layer: Any) -> None:
@@ -82,15 +107,28 @@ def reorder(layer: Any) -> None:
     rows, inputs = state.shape
     state.original_dtype, state.original_nested = state.dtype, state.nested
     state.original_qshape = weight.data.shape
+    state.absmax = _scales(layer).T.to(torch.bfloat16).contiguous()
     if state.nested:
-        state.absmax = bnb.functional.dequantize_blockwise(state.absmax, state.state2) + state.offset
         state.nested = False
         del state.state2
-    state.absmax = (
-        state.absmax.float().view(rows, inputs // state.blocksize).T.to(torch.bfloat16).contiguous()
-    )
     state.dtype, state.packing_format_for_cpu = torch.bfloat16, True
     weight.data = _in_panels(weight.data.view(rows, inputs // 2))
+
+
+def _scales(layer: Any) -> Tensor:
+    """The scale of each block of a weight whose blocks end with its rows, float32 [out, in / 64]."""
+    state = layer.weight.quant_state
+    if _is_reordered(layer):
+        return torch.as_tensor(state.absmax.T.float().contiguous())
+    rows, inputs = state.shape
+    scales = state.absmax
+    if state.nested:
+        scales = bnb.functional.dequantize_blockwise(scales, state.state2) + state.offset
+    return torch.as_tensor(scales.float().view(rows, inputs // state.blocksize))
+
+
+def _columns(multiples: Tensor, units: Tensor, columns: Tensor) -> Tensor:
+    return multiples[:, columns] * units
 
 
 def _is_reordered(layer: Any) -> bool:
