@@ -42,7 +42,7 @@ def logits(captioner: Captioner, decoded: DecodedClip) -> Tensor:
 
 
 def distance(found_SV: Tensor, wanted_SV: Tensor) -> tuple[float, float, float]:
-    """Norm of the difference as a share of the norm, Kullback-Leibler divergence, share of equal likeliest."""
+    """Norm of the difference over the norm, Kullback-Leibler divergence, share of equal likeliest."""
     norm = (found_SV - wanted_SV).norm() / wanted_SV.norm()
     wanted, found = wanted_SV.log_softmax(-1), found_SV.log_softmax(-1)
     divergence = (wanted.exp() * (wanted - found)).sum(-1).mean()

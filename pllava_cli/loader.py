@@ -193,7 +193,9 @@ def check_checkpoint(
         pairs = (recipe.lora_A for recipe in prepared.recipes.values() if recipe.lora_A)
         adapter.check_rank(part for part in pairs if part.file.parent == folder)
     if checkpoint.repo is None:  # a folder that another checkpoint may be written into
-        checkpoint = replace(checkpoint, revision=weights_revision(prepared.recipes))
+        read_from = [each for each in (folder, base_folder) if each is not None]
+        revision = weights_revision(prepared.recipes, read_from, checkpoint.template)
+        checkpoint = replace(checkpoint, revision=revision)
     # Training writes an adapter without its tokenizer and preprocessing: those are the base's.
     files = folder if base_folder is None or (folder / "tokenizer.json").exists() else base_folder
     pad = prepared.model.generation_config.pad_token_id

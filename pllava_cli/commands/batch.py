@@ -5,6 +5,7 @@ Flags become a request here, and whatever can be refused is refused; `batching` 
 
 import os
 from dataclasses import dataclass
+from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Annotated, get_args
@@ -21,7 +22,7 @@ from pllava_cli.commands import staffing
 from pllava_cli.commands.asking import check_question
 from pllava_cli.commands.check import read_flags
 from pllava_cli.commands.layout import ALL
-from pllava_cli.commands.options import TEXT, CaptionFlags, complete_from, said, takes
+from pllava_cli.commands.options import CaptionFlags, OutputOption, complete_from, in_text, said, takes
 from pllava_cli.commands.request import Request, Sources
 from pllava_cli.commands.staffing import StaffingFlags
 from pllava_cli.errors import UsageError
@@ -48,6 +49,8 @@ find clips/ -name "*.mp4" -print0 | pllava batch --from-file - -0 > captions.jso
 """
 
 CLIPS, SIDECARS = "Clips", "Sidecars"
+_in_clips = partial(Option, rich_help_panel=CLIPS)
+_in_sidecars = partial(Option, rich_help_panel=SIDECARS)
 MENDABLE = ("error", "empty", "looping", "cut-off", "boilerplate", "near-duplicate")
 """Flags of `pllava check` that another text may not have."""
 
@@ -58,9 +61,7 @@ class BatchFlags(StaffingFlags, CaptionFlags):
 
     output: Annotated[
         str | None,
-        Option(
-            "-o",
-            "--output",
+        OutputOption(
             metavar="FILE",
             help="Append records to this file and go on from what is in it; else they go to stdout.",
         ),
@@ -82,67 +83,51 @@ class BatchFlags(StaffingFlags, CaptionFlags):
     ] = False
     from_file: Annotated[
         list[str] | None,
-        Option(
+        _in_clips(
             metavar="LIST",
-            rich_help_panel=CLIPS,
             help="Take clips from a list, one a line, or from a manifest; - is stdin. May repeat.",
         ),
     ] = None
-    null: Annotated[
-        bool, Option("-0", "--null", rich_help_panel=CLIPS, help="Names in lists end in NUL bytes.")
-    ] = False
+    null: Annotated[bool, _in_clips("-0", "--null", help="Names in lists end in NUL bytes.")] = False
     recursive: Annotated[
         bool,
-        Option("--recursive/--no-recursive", rich_help_panel=CLIPS, help="Look into folders within folders."),
+        _in_clips("--recursive/--no-recursive", help="Look into folders within folders."),
     ] = True
     every: Annotated[
         str | None,
-        Option(metavar="LENGTH", rich_help_panel=CLIPS, help="Cut clips into segments: 10s, 1m, 0.5."),
+        _in_clips(metavar="LENGTH", help="Cut clips into segments: 10s, 1m, 0.5."),
     ] = None
     shots: Annotated[
         bool,
-        Option("--shots", rich_help_panel=CLIPS, help="Cut clips into their shots (extra: shots)."),
+        _in_clips("--shots", help="Cut clips into their shots (extra: shots)."),
     ] = False
     shard: Annotated[
         str | None,
-        Option(
+        _in_clips(
             metavar="I/N",
-            rich_help_panel=CLIPS,
             help="Do one of N parts, chosen by the clips' ids; in a job array of Slurm, the task's own.",
         ),
     ] = None
     ask: Annotated[
         list[str] | None,
-        Option(
-            metavar="QUESTION", rich_help_panel=TEXT, help="Ask this instead of for a caption. May repeat."
-        ),
+        in_text(metavar="QUESTION", help="Ask this instead of for a caption. May repeat."),
     ] = None
     sidecar: Annotated[
         str | None,
-        Option(metavar="SUFFIX", rich_help_panel=SIDECARS, help="Write each text beside its clip too: .txt."),
+        _in_sidecars(metavar="SUFFIX", help="Write each text beside its clip too: .txt."),
     ] = None
     existing: Annotated[
         str | None,
-        Option(
+        _in_sidecars(
             metavar="WHAT",
-            rich_help_panel=SIDECARS,
             autocompletion=complete_from(*get_args(Existing)),
             help="What to do with a sidecar that is there: skip (default), overwrite, append or prepend.",
         ),
     ] = None
-    prefix: Annotated[
-        str | None, Option(metavar="TEXT", rich_help_panel=SIDECARS, help="Put this before each text.")
-    ] = None
-    suffix: Annotated[
-        str | None, Option(metavar="TEXT", rich_help_panel=SIDECARS, help="Put this after each text.")
-    ] = None
+    prefix: Annotated[str | None, _in_sidecars(metavar="TEXT", help="Put this before each text.")] = None
+    suffix: Annotated[str | None, _in_sidecars(metavar="TEXT", help="Put this after each text.")] = None
     trigger: Annotated[
-        str | None,
-        Option(
-            metavar="WORD",
-            rich_help_panel=SIDECARS,
-            help="Begin each text that does not say this word with it.",
-        ),
+        str | None, _in_sidecars(metavar="WORD", help="Begin each text that does not say this word with it.")
     ] = None
 
 

@@ -70,6 +70,7 @@ QuantizeOption = partial(Option, metavar="NAME", autocompletion=complete_from(*Q
 DecodeTimeoutOption = partial(
     Option, metavar="SECONDS", help="Give up a decoder without progress after this."
 )
+OutputOption = partial(Option, "-o", "--output")
 OfflineOption = partial(Option, "--offline/--no-offline", help="Make no request to any network.")
 """What the flags of several commands have in common; each command adds its heading and its words."""
 

@@ -2,12 +2,13 @@
 
 import re
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Annotated, Literal, get_args
 
 from typer import Option
 
 from pllava_cli import settings
-from pllava_cli.commands.options import RUN, OutputFlags, complete_from
+from pllava_cli.commands.options import OutputFlags, complete_from, in_run
 from pllava_cli.crew.address import Address, check_installed
 from pllava_cli.errors import UsageError
 from pllava_cli.records import Turn
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from pllava_cli.visualstore.store import VisualStore
 
 MODELS = "Several models"
+_in_models = partial(Option, rich_help_panel=MODELS)
 MOST_DECODERS = 8
 """Most decoders of one model that are started unasked: each is a process with several threads, and with a
 clip in 4K takes half a gigabyte."""
@@ -46,29 +48,26 @@ class StaffingFlags(OutputFlags):
 
     workers: Annotated[
         str | None,
-        Option(
+        in_run(
             metavar="N",
-            rich_help_panel=RUN,
             help=f"Decoder processes of each model; else one a processor, {MOST_DECODERS} at most.",
         ),
     ] = None
     batch_size: Annotated[
         str | None,
-        Option(metavar="N", rich_help_panel=RUN, help="Clips at once; auto (default): as many as fit."),
+        in_run(metavar="N", help="Clips at once; auto (default): as many as fit."),
     ] = None
     devices: Annotated[
         str | None,
-        Option(
+        _in_models(
             metavar="NAME,...",
-            rich_help_panel=MODELS,
             help="A model, in a process of its own, on each of these: cuda:0,cuda:1; all: on every GPU.",
         ),
     ] = None
     engine: Annotated[
         str | None,
-        Option(
+        _in_models(
             metavar="NAME",
-            rich_help_panel=MODELS,
             autocompletion=complete_from(*get_args(Engine)),
             help="Who runs the models: local (default), or ray, the machines of a Ray cluster. They must see"
             " clips and checkpoint under the same paths as this one.",
@@ -76,18 +75,16 @@ class StaffingFlags(OutputFlags):
     ] = None
     address: Annotated[
         str | None,
-        Option(
+        _in_models(
             metavar="HOST:PORT",
-            rich_help_panel=MODELS,
             help="The Ray cluster; auto: the one that this machine is a node of. Else a Ray is started here,"
             " unless RAY_ADDRESS names one.",
         ),
     ] = None
     actors: Annotated[
         str | None,
-        Option(
+        _in_models(
             metavar="N",
-            rich_help_panel=MODELS,
             help="Models on the Ray cluster; else one a GPU, and where there is none one a machine.",
         ),
     ] = None

@@ -11,7 +11,16 @@ from typing import TYPE_CHECKING, Any, cast, get_args
 
 from pllava_cli.errors import UsageError
 from pllava_cli.evaluation.benchmarks.sample import Sample
-from pllava_cli.evaluation.items import OUR_WORDS, QUESTION_INSTRUCTION, SAMPLE, Benchmark, Item, Result, Said
+from pllava_cli.evaluation.items import (
+    OUR_WORDS,
+    QUESTION_INSTRUCTION,
+    SAMPLE,
+    SPLIT,
+    Benchmark,
+    Item,
+    Result,
+    Said,
+)
 from pllava_cli.evaluation.scoring.chosen_option import Scoring
 
 if TYPE_CHECKING:
@@ -40,6 +49,8 @@ class Asked:
     """The part of the questions that is asked; None: all."""
     instruction: str | None = None
     """What is said with each open question, `{question}` standing for it; None: our own words."""
+    split: str | None = None
+    """Of captions, that part of the file which is asked; None: all of it."""
 
     @property
     def is_judged(self) -> bool:
@@ -105,6 +116,8 @@ class Asked:
 
             whose = OUR_WORDS if self.instruction is None else "of a file"
             found[QUESTION_INSTRUCTION] = f"{whose} ({digest(self.instruction or videoqa.INSTRUCTION)})"
+        if self.split is not None:
+            found[SPLIT] = self.split
         if self.sample is not None:
             found[SAMPLE] = self.sample.described()
         return found
@@ -127,7 +140,7 @@ class Asked:
             from pllava_cli.evaluation.scoring import metrics
 
             metrics.check_library()  # it is better said before captions are made
-            return captions.read(self.data, self.clips)
+            return captions.read(self.data, self.clips, self.split)
         from pllava_cli.evaluation.benchmarks import videoqa
 
         return videoqa.read(self.data, self.benchmark.removeprefix(VIDEOQA), self.instruction)
@@ -151,6 +164,7 @@ class Asked:
             "sample": None if self.sample is None else self.sample.each,
             "sample_seed": 0 if self.sample is None else self.sample.seed,
             "instruction": self.instruction,
+            "split": self.split,
         }
 
     @classmethod
@@ -162,7 +176,15 @@ class Asked:
         """
         clips, number, seed = plain["clips"], plain["sample"], plain["sample_seed"]
         instruction, scoring = plain["instruction"], plain["scoring"]
-        texts = (plain["benchmark"], plain["data"], scoring, clips or "", instruction or "", *plain["tasks"])
+        split = plain.get("split")  # a later field
+        optional = (clips, instruction, split)
+        texts = (
+            plain["benchmark"],
+            plain["data"],
+            scoring,
+            *plain["tasks"],
+            *(each or "" for each in optional),
+        )
         if not all(isinstance(each, str) for each in texts) or scoring not in get_args(Scoring):
             raise ValueError
         if not isinstance(seed, int) or not (number is None or isinstance(number, int)):
@@ -175,6 +197,7 @@ class Asked:
             cast(Scoring, scoring),
             None if number is None else Sample(number, seed),
             instruction,
+            split,
         )
 
     def is_of(self, other: "Asked") -> bool:

@@ -16,6 +16,8 @@ are listed apart. `unjudged`: no verdict is there yet, so it counts as nothing."
 
 SAMPLE = "sample"
 """The setting of a result that says how a part of the questions was drawn; not there: all were asked."""
+SPLIT = "split"
+"""The one that says of which split they were; not there: of all that their file has."""
 QUESTION_INSTRUCTION, JUDGE_INSTRUCTIONS = "question's instruction", "judge's instructions"
 """Those that say what open questions were put with, and by which texts a judge was asked."""
 OUR_WORDS = "our own"
@@ -84,6 +86,8 @@ class Benchmark:
     faults: Sequence[Fault] = ()
     notes: Sequence[str] = ()
     """What a reader of the figures must know of the questions."""
+    splits: Mapping[str, str] = field(default_factory=dict)
+    """Of items, by their ids, the split that their file puts them in, where it says so."""
 
 
 @dataclass(frozen=True)

@@ -18,6 +18,7 @@ from pllava_cli.video.probe import shown_name
 MAX_BYTES = 512 << 20
 """Of a file of JSON: the largest of the paper's benchmarks, 72,821 questions, takes some 10 MB."""
 _HINT = "name a file of questions"
+_AGAIN = "download it again, or correct it"
 _SHOWN = 60
 """So much of a value is enough in a message to find it by."""
 
@@ -26,17 +27,21 @@ class EntryError(Exception):
     """Why an entry cannot be asked, in one line."""
 
 
-def load_json(path: Path) -> Any:
+def load_json(path: Path, mend: str | None = None) -> Any:
     """Read a file of JSON.
+
+    Args:
+        path: The file.
+        mend: What to do if it holds something else; None: what one does with a file of a benchmark.
 
     Raises:
         UsageError: It is missing, no regular file, unreadable, larger than 512 MB, not UTF-8 or not JSON.
     """
     name = shown_name(path)
     try:
-        with opened(path, _HINT, name=name) as stream:
+        with opened(path, mend or _HINT, name=name) as stream:
             if os.fstat(stream.fileno()).st_size > MAX_BYTES:
-                raise UsageError(f"{name} is larger than {MAX_BYTES >> 20} MB", _HINT)
+                raise UsageError(f"{name} is larger than {MAX_BYTES >> 20} MB", mend or _HINT)
             content = stream.read()
     except OSError as error:
         raise unreadable(name, error) from None
@@ -45,14 +50,12 @@ def load_json(path: Path) -> Any:
     except UnicodeDecodeError as error:
         encoding = marked_encoding(content)
         hint = "save it as UTF-8" if encoding is None else converting(encoding)
-        raise UsageError(f"{name} is not UTF-8 at byte {error.start + 1}", hint) from None
+        raise UsageError(f"{name} is not UTF-8 at byte {error.start + 1}", mend or hint) from None
     except json.JSONDecodeError as error:
         place = f"line {error.lineno}, column {error.colno}"
-        raise UsageError(
-            f"{name} is not JSON: {error.msg} at {place}", "download it again, or correct it"
-        ) from None
+        raise UsageError(f"{name} is not JSON: {error.msg} at {place}", mend or _AGAIN) from None
     except (ValueError, RecursionError) as error:
-        raise UsageError(f"{name} is not JSON: {error}", "download it again, or correct it") from None
+        raise UsageError(f"{name} is not JSON: {error}", mend or _AGAIN) from None
 
 
 def load_list(path: Path) -> Iterable[tuple[int, Any]]:

@@ -24,6 +24,9 @@ SCHEMA = "pllava.eval-run/1"
 """Fields are only ever added within a schema."""
 NAME = "asked.json"
 ELSEWHERE = "name another folder with -o"
+_RUN = "name the folder that `pllava eval` has written"
+_BROKEN = "put back what `pllava eval` wrote there, or have it write another folder with -o"
+"""What to do where the file is not as it was written: no command can tell what the answers are of."""
 
 
 class RunFolder:
@@ -62,7 +65,7 @@ class RunFolder:
         held = self.notes().asked
         if not held.is_of(asked):
             raise UsageError(
-                f"{self.path} holds an evaluation of {held.benchmark} over {held.data}", ELSEWHERE
+                f"{self.path} holds an evaluation of {held.benchmark} over {_shown(held, asked)}", ELSEWHERE
             )
 
     def begin(self, asked: Asked) -> None:
@@ -98,16 +101,14 @@ class RunFolder:
             UsageError: The folder holds no evaluation.
         """
         if not self._file.is_file():
-            raise UsageError(
-                f"{self.path} holds no evaluation", "name the folder that `pllava eval` has written"
-            )
-        found = load_json(self._file)
+            raise UsageError(f"{self.path} holds no evaluation", _RUN)
+        found = load_json(self._file, _BROKEN)
         if not isinstance(found, dict) or found.get("schema") != SCHEMA:
-            raise UsageError(f"{self._file} was not written by this version of `pllava eval`", ELSEWHERE)
+            raise UsageError(f"{self._file} was not written by this version of `pllava eval`", _BROKEN)
         try:
             return _notes(found)
         except (KeyError, TypeError, ValueError, AttributeError):
-            raise UsageError(f"{self._file} lacks fields, or has something else in them", ELSEWHERE) from None
+            raise UsageError(f"{self._file} lacks fields, or has something else in them", _BROKEN) from None
 
     def _write(self, notes: "Notes") -> None:
         by = notes.judged_by
@@ -130,6 +131,14 @@ class Notes:
     """With which settings the answers are made; None: there are none."""
     judged_by: "JudgedBy | None" = None
     """Who judged them last; None: nobody."""
+
+
+def _shown(held: Asked, asked: Asked) -> str:
+    """Say what a folder's evaluation is over, as far as another is not."""
+    if (held.benchmark, held.data) != (asked.benchmark, asked.data):
+        return str(held.data)
+    clips = "captions made before" if held.clips is None else f"clips below {held.clips}"
+    return f"{held.data} with {clips}"
 
 
 def _text(value: Any) -> Any:

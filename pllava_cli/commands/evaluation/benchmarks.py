@@ -58,8 +58,10 @@ pllava eval judge msvd-7b --judge-url http://localhost:8000/v1 --judge-model lla
 CAPTIONS_EXAMPLES = """
 # captions of clips against those that people wrote
 pllava eval captions references.json --data clips -o captions-7b
+# of a file that has all splits, as MSR-VTT's, the clips of one
+pllava eval captions MSRVTT_data.json --split test --data videos -o msrvtt-7b
 # captions that were made before
-pllava eval captions references.json --captions captions.jsonl -o captions-7b
+pllava eval captions references.json --captions captions.jsonl -o captions-made
 """
 
 EXAMPLES = MVBENCH_EXAMPLES + "".join(
@@ -144,13 +146,15 @@ def captions(
     terminal: Terminal,
     flags: CaptionsFlags,
     references: Annotated[
-        str, typer.Argument(metavar="REFERENCES", help="What people say of the clips: .json, .jsonl or .csv.")
+        str, typer.Argument(metavar="REFERENCES", help="What people say of the clips: .json or .jsonl.")
     ],
 ) -> int:
     """Compare captions with those that people wrote.
 
-    The clips below DIR are captioned; with --captions no checkpoint is run, and captions are taken from a
-    file of records or any other that names the clips. BLEU, ROUGE-L and CIDEr-D need the extra `eval`.
+    REFERENCES is COCO's or MSR-VTT's file, or a list of objects, or one a line: video, captions (or
+    caption), and if need be split. The clips below DIR are captioned; with --captions no checkpoint is run,
+    and captions are taken from a file of records or any other that names the clips. BLEU, ROUGE-L and
+    CIDEr-D need the extra `eval`.
     """
     from pllava_cli.commands.evaluation.results import score_made
 
@@ -158,8 +162,8 @@ def captions(
     clips = None
     if flags.data is not None or flags.captions is None:
         clips = absolute(flags.data, "the folder of the clips", "name it with --data")
-    data = absolute(references, "the file of references", "name a .json, .jsonl or .csv file")
-    asked = Asked("captions", data, clips, sample=sample)
+    data = absolute(references, "the file of references", "name a .json or .jsonl file")
+    asked = Asked("captions", data, clips, sample=sample, split=flags.split)
     if flags.captions is None:
         return _put(terminal, flags, asked)
     made = absolute(flags.captions, "the file of captions", "name a .jsonl or .json file")

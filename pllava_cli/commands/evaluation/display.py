@@ -8,6 +8,7 @@ from typing import Any, get_args
 from pllava_cli.batch.planning import Planned
 from pllava_cli.batch.tally import duration
 from pllava_cli.errors import ExitStatus
+from pllava_cli.evaluation.benchmarks import captions, splits
 from pllava_cli.evaluation.items import Average, Benchmark, Fault, Group, Kind, Result, Said
 from pllava_cli.evaluation.reading import is_there
 from pllava_cli.terminal import Terminal, one_line
@@ -24,6 +25,18 @@ def faults(terminal: Terminal, found: Sequence[Fault]) -> None:
         terminal.warn(f"{each.where}: {each.message}")
     if len(found) > MOST_FAULTS:
         terminal.warn(f"and {len(found) - MOST_FAULTS} more like these; the report has all of them")
+
+
+def missing(terminal: Terminal, benchmark: Benchmark) -> None:
+    """Tell, before hours are spent on the others, of clips to caption that are not there."""
+    if benchmark.name != captions.NAME:
+        return
+    lacking = {item.id for item in benchmark.items if not is_there(item.clip)}
+    if lacking:
+        advice = splits.advice(benchmark, lacking)
+        told = f"{len(lacking)} of {len(benchmark.items)} clips are missing"
+        told += ", and count as empty captions if they are not captioned already"
+        terminal.warn(f"{told}; {advice}" if advice else told)
 
 
 def status(said: Sequence[Said], benchmark: Benchmark) -> ExitStatus:

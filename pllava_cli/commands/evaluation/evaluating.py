@@ -44,6 +44,7 @@ def run(terminal: Terminal, flags: EvalFlags, asked: Asked) -> int:
     display.faults(terminal, benchmark.faults)
     for note in benchmark.notes:
         terminal.warn(note)
+    display.missing(terminal, benchmark)
     manner = benchmark.manner
     settings = [
         replace(each, settings=put_as(each.settings, flags, manner.system, manner.max_new_tokens))
@@ -90,7 +91,7 @@ def _run_sweep(evaluation: Evaluation, out: Path, settings: Sequence[Setting]) -
     runs: list[tuple[dict[str, str], Result]] = []
     statuses: set[int] = set()
     for setting, each in zip(settings, fitted, strict=True):
-        terminal.heading(", ".join(f"{name} {value}" for name, value in setting.differs.items()))
+        terminal.heading(", ".join(f"{name.replace('_', ' ')} {of}" for name, of in setting.differs.items()))
         done = evaluation.run(RunFolder(out / setting.folder), setting, each)
         statuses.add(done.status)
         if done.result is None and not is_dry:

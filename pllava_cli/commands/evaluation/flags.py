@@ -1,26 +1,29 @@
 """The flags of `pllava eval`; how those are read that say what is asked stands in `given`."""
 
 from dataclasses import dataclass
+from functools import partial
 from typing import Annotated, ClassVar, get_args
 
 from typer import Option
 
 from pllava_cli.commands.options import (
-    CHECKPOINT,
-    FRAMES,
-    RUN,
     CheckpointFlags,
     DeviceFlags,
     FrameFlags,
     OutputFlags,
+    OutputOption,
     TextFlags,
     complete_from,
+    in_checkpoint,
+    in_frames,
+    in_run,
 )
 from pllava_cli.commands.staffing import StaffingFlags
 from pllava_cli.evaluation.benchmarks.questionsets import SETS
 from pllava_cli.evaluation.scoring.chosen_option import Scoring
 
 QUESTIONS = "Questions"
+_in_questions = partial(Option, rich_help_panel=QUESTIONS)
 
 
 @dataclass(frozen=True)
@@ -29,15 +32,12 @@ class SampleFlags(OutputFlags):
 
     sample: Annotated[
         str | None,
-        Option(
+        _in_questions(
             metavar="N",
-            rich_help_panel=QUESTIONS,
             help="Ask only N of each group, drawn at random: for a first look, no figures to compare.",
         ),
     ] = None
-    sample_seed: Annotated[
-        str | None, Option(metavar="N", rich_help_panel=QUESTIONS, help="Draw others; 0 if not said.")
-    ] = None
+    sample_seed: Annotated[str | None, _in_questions(metavar="N", help="Draw others; 0 if not said.")] = None
 
 
 @dataclass(frozen=True)
@@ -49,32 +49,23 @@ class EvalFlags(StaffingFlags, DeviceFlags, TextFlags, FrameFlags, CheckpointFla
 
     alpha: Annotated[
         str | None,
-        Option(
-            metavar="X,...",
-            rich_help_panel=CHECKPOINT,
-            help="Weight of the LoRA; several make a sweep, a run for each.",
-        ),
+        in_checkpoint(metavar="X,...", help="Weight of the LoRA; several make a sweep, a run for each."),
     ] = None
     frames: Annotated[
         str | None,
-        Option(
-            metavar="N,...", rich_help_panel=FRAMES, help="Frames to look at; several make a sweep likewise."
-        ),
+        in_frames(metavar="N,...", help="Frames to look at; several make a sweep likewise."),
     ] = None
     pooling_shape: Annotated[
         str | None,
-        Option(
+        in_frames(
             metavar="TxHxW,...",
-            rich_help_panel=FRAMES,
             help="Frames, rows and columns of visual tokens that remain after pooling, none: all of them;"
             " several make a sweep likewise.",
         ),
     ] = None
     output: Annotated[
         str | None,
-        Option(
-            "-o",
-            "--output",
+        OutputOption(
             metavar="FOLDER",
             help="The folder to write, and to go on from; else eval-BENCHMARK-CHECKPOINT in this one.",
         ),
@@ -84,17 +75,15 @@ class EvalFlags(StaffingFlags, DeviceFlags, TextFlags, FrameFlags, CheckpointFla
     ] = False
     keep_visual: Annotated[
         bool,
-        Option(
+        in_run(
             "--keep-visual/--no-keep-visual",
-            rich_help_panel=RUN,
             help="Keep visual tokens of clips in the cache, so that no clip is seen twice.",
         ),
     ] = True
     keep_visual_gb: Annotated[
         str | None,
-        Option(
+        in_run(
             metavar="N",
-            rich_help_panel=RUN,
             help="What all of them may take, in GB; 20 if not said. The least recently used go first.",
         ),
     ] = None
@@ -109,9 +98,8 @@ class ChoiceFlags(EvalFlags):
 
     scoring: Annotated[
         str | None,
-        Option(
+        _in_questions(
             metavar="RULES",
-            rich_help_panel=QUESTIONS,
             autocompletion=complete_from(*get_args(Scoring)),
             help="How options are read from answers: strict (default), or reference, as the published"
             " figures were.",
@@ -123,9 +111,7 @@ class ChoiceFlags(EvalFlags):
 class DataFlags(OutputFlags):
     """Where a published benchmark lies."""
 
-    data: Annotated[
-        str | None, Option(metavar="DIR", rich_help_panel=QUESTIONS, help="The benchmark's folder.")
-    ] = None
+    data: Annotated[str | None, _in_questions(metavar="DIR", help="The benchmark's folder.")] = None
 
 
 @dataclass(frozen=True)
@@ -134,7 +120,7 @@ class MvbenchFlags(ChoiceFlags, DataFlags):
 
     tasks: Annotated[
         str | None,
-        Option(metavar="NAME,...", rich_help_panel=QUESTIONS, help="Only these tasks: action_sequence, ..."),
+        _in_questions(metavar="NAME,...", help="Only these tasks: action_sequence, ..."),
     ] = None
 
 
@@ -149,18 +135,16 @@ class VideoqaFlags(FolderFlags):
 
     set: Annotated[
         str | None,
-        Option(
+        _in_questions(
             metavar="NAME",
-            rich_help_panel=QUESTIONS,
             autocompletion=complete_from(*SETS),
             help="Which questions: " + ", ".join(SETS) + ".",
         ),
     ] = None
     instruction_file: Annotated[
         str | None,
-        Option(
+        _in_questions(
             metavar="FILE",
-            rich_help_panel=QUESTIONS,
             help="Say this with each question, {question} standing for it; else our own words.",
         ),
     ] = None
@@ -172,13 +156,19 @@ class CaptionsFlags(EvalFlags):
 
     data: Annotated[
         str | None,
-        Option(metavar="DIR", rich_help_panel=QUESTIONS, help="The folder below which the clips are."),
+        _in_questions(metavar="DIR", help="The folder below which the clips are."),
+    ] = None
+    split: Annotated[
+        str | None,
+        _in_questions(
+            metavar="NAME",
+            help="Only the clips that REFERENCES puts in this split: test, ...; else all that it names.",
+        ),
     ] = None
     captions: Annotated[
         str | None,
-        Option(
+        _in_questions(
             metavar="FILE",
-            rich_help_panel=QUESTIONS,
             help="Score these, made before by pllava batch or anything else, instead of making some.",
         ),
     ] = None

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
@@ -10,7 +11,7 @@ from typer import Option
 
 from pllava_cli import inputs, settings
 from pllava_cli.commands.evaluation.given import absolute
-from pllava_cli.commands.options import RUN, OutputFlags, takes
+from pllava_cli.commands.options import RUN, OfflineOption, OutputFlags, in_run, takes
 from pllava_cli.errors import ExitStatus, UsageError
 from pllava_cli.terminal import Terminal
 
@@ -29,6 +30,7 @@ pllava eval judge vcg-7b --judge-url https://example.org/v1 --judge-model some-m
 """
 
 JUDGE = "Judge"
+_in_judge = partial(Option, rich_help_panel=JUDGE)
 MOST_SHOWN = 3
 """Reasons of a judge that does not reply which are told one by one."""
 _NUMBERS: tuple[tuple[str, str, Callable[[str], float]], ...] = (
@@ -51,44 +53,32 @@ class JudgeFlags(OutputFlags):
 
     judge_url: Annotated[
         str | None,
-        Option(
+        _in_judge(
             metavar="URL",
-            rich_help_panel=JUDGE,
             help="Where it is: an OpenAI-compatible server. Its key comes from PLLAVA_JUDGE_KEY.",
         ),
     ] = None
-    judge_model: Annotated[
-        str | None, Option(metavar="NAME", rich_help_panel=JUDGE, help="The model's name there.")
-    ] = None
+    judge_model: Annotated[str | None, _in_judge(metavar="NAME", help="The model's name there.")] = None
     instructions: Annotated[
         str | None,
-        Option(
+        _in_judge(
             metavar="DIR",
-            rich_help_panel=JUDGE,
             help="A folder of texts by which it is asked, in place of our own of the same names.",
         ),
     ] = None
     max_tokens: Annotated[
         str | None,
-        Option(
-            metavar="N",
-            rich_help_panel=JUDGE,
-            help="Longest reply; one that reasons before it replies needs some hundreds.",
-        ),
+        _in_judge(metavar="N", help="Longest reply; one that reasons before it replies needs some hundreds."),
     ] = None
-    at_once: Annotated[
-        str | None, Option(metavar="N", rich_help_panel=RUN, help="Answers judged at the same time.")
-    ] = None
-    timeout: Annotated[
-        str | None, Option(metavar="SECONDS", rich_help_panel=RUN, help="Give one up after this.")
-    ] = None
+    at_once: Annotated[str | None, in_run(metavar="N", help="Answers judged at the same time.")] = None
+    timeout: Annotated[str | None, in_run(metavar="SECONDS", help="Give one up after this.")] = None
     retries: Annotated[
         str | None,
-        Option(metavar="N", rich_help_panel=RUN, help="Ask so often again where line or server fail."),
+        in_run(metavar="N", help="Ask so often again where line or server fail."),
     ] = None
     offline: Annotated[
         bool | None,
-        Option("--offline/--no-offline", rich_help_panel=RUN, help="Ask nobody but a judge on this machine."),
+        OfflineOption(rich_help_panel=RUN, help="Ask nobody but a judge on this machine."),
     ] = None
 
 

@@ -12,6 +12,7 @@ from pllava_cli.commands.evaluation.flags import EvalFlags
 from pllava_cli.errors import UsageError
 from pllava_cli.evaluation.answering import pipeline
 from pllava_cli.evaluation.asked import Asked
+from pllava_cli.evaluation.benchmarks import splits
 from pllava_cli.evaluation.items import Benchmark, Result, Said
 from pllava_cli.evaluation.rundir import RunFolder
 from pllava_cli.recording import Recording
@@ -125,6 +126,9 @@ def score_made(terminal: Terminal, flags: EvalFlags, asked: Asked, file: Path) -
     said = said_from(benchmark, file)
     terminal.pause()
     display.faults(terminal, benchmark.faults)
+    advice = splits.advice(benchmark, {each.item.id for each in said if each.text is None})
+    if advice is not None:
+        terminal.warn(f"clips without a caption in {file} count as empty captions; {advice}")
     folder.begin(asked)
     benchmark = replace(benchmark, notes=[f"The captions are those of {file}.", *benchmark.notes])
     result = finish(terminal, folder, asked, benchmark, said, None)

@@ -19,29 +19,33 @@ MAX_NEW_TOKENS = 256
 """As `pllava caption` has it: a paragraph."""
 
 
-def read(file: Path, data: Path | None) -> Benchmark:
+def read(file: Path, data: Path | None, split: str | None = None) -> Benchmark:
     """Read what people say of clips, and find the clips.
 
     Args:
         file: In one of the forms of `benchmarks.references`.
         data: The folder below which the clips are; None: they are taken as named, for captions that
             were made before. A clip that is not there stays an item, whose question then fails.
+        split: Only the clips that the file puts in this one; None: all.
 
     Raises:
-        UsageError: The file cannot be used, or the folder is none or holds none of the clips.
+        UsageError: The file cannot be used or has no such split, or the folder is none or holds none of
+            the clips.
     """
-    described, faults = references.read(file)
+    described, faults = references.read(file, split)
     items = list(_items(described, faults, ClipsBelow(data) if data is not None else None))
+    of = "" if split is None else f" of the split {split}"
     if data is not None and not any(is_there for _, is_there in items):
         raise UsageError(
-            f"none of the clips that {shown_name(file)} names is below {shown_name(data)}, the first being"
-            f" {described[0].name!r}"
+            f"none of the clips that {shown_name(file)} names{of} is below {shown_name(data)}, the first"
+            f" being {described[0].name!r}"
             if items
             else f"no clip can be told from others: {faults[-1].message}",
-            "name the folder that holds them with --data",
+            "name the folder that holds them with --data" + (", or another --split" if of else ""),
         )
     manner = Manner(prompts.SYSTEM, max_new_tokens=MAX_NEW_TOKENS)
-    return Benchmark(NAME, [item for item, _ in items], manner, faults)
+    found = {each.id: each.split for each in described if each.split is not None}
+    return Benchmark(NAME, [item for item, _ in items], manner, faults, splits=found)
 
 
 def _items(

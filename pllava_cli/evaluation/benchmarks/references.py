@@ -5,7 +5,8 @@
 - COCO's captions: `images` with `id` and `file_name`, `annotations` with `image_id` and `caption`.
 - MSR-VTT's: `videos` and `sentences`, each with `video_id`.
 
-Which it is, the content tells. What cannot be used is named, and the rest is.
+Which it is, the content tells. What cannot be used is named, and the rest is. An entry of a list, a video
+and an image may name the `split` it is of, as MSR-VTT's one file for all of them does.
 """
 
 import re
@@ -15,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from pllava_cli.errors import UsageError
+from pllava_cli.evaluation.benchmarks import splits
 from pllava_cli.evaluation.benchmarks.entry import Entry, checked_object
 from pllava_cli.evaluation.benchmarks.json_or_lines import Placed, load
 from pllava_cli.evaluation.items import Fault
@@ -40,19 +42,26 @@ class Described:
     captions: list[str]
     where: str
     """The entry that first names it."""
+    split: str | None = None
+    """That which this entry says it is of."""
 
 
-def read(file: Path) -> tuple[list[Described], list[Fault]]:
+def read(file: Path, split: str | None = None) -> tuple[list[Described], list[Fault]]:
     """Read who says what.
+
+    Args:
+        file: In one of the forms.
+        split: Of this one alone; None: all that is there.
 
     Returns:
         The clips that have a caption, in the order in which the file names them, and what was left out.
 
     Raises:
-        UsageError: The file cannot be read, has none of the forms, or nothing in it can be used.
+        UsageError: The file cannot be read, has none of the forms, no such split, or nothing in it can be
+            used.
     """
     loaded = load(file)
-    gathered = _Gathered(loaded.faults)
+    gathered = _Gathered(loaded.faults, split)
     value = loaded.value
     if isinstance(value, dict) and isinstance(value.get("annotations"), list):
         _read_table(gathered, file, value, ("images", "annotations"), ("id", "image_id"))
@@ -66,6 +75,8 @@ def read(file: Path) -> tuple[list[Described], list[Fault]]:
         raise UsageError(
             f"{shown_name(file)} holds no captions", "name a list of objects, or COCO's or MSR-VTT's form"
         )
+    if split is not None:
+        splits.check(split, gathered.splits, file)
     described = gathered.described()
     if not described:
         raise UsageError(
@@ -75,15 +86,18 @@ def read(file: Path) -> tuple[list[Described], list[Fault]]:
     return described, gathered.faults
 
 
-Told = tuple[str | None, str | None, list[Any]]
-"""A clip's id, its name, and captions; None where an entry does not say."""
+Told = tuple[str | None, str | None, list[Any], str | None]
+"""A clip's id, its name, captions, and the split they are of; None where an entry does not say."""
 
 
 class _Gathered:
     """Clips as their entries come in."""
 
-    def __init__(self, faults: list[Fault]) -> None:
+    def __init__(self, faults: list[Fault], split: str | None) -> None:
         self.faults = faults
+        self.splits: dict[str, None] = {}
+        """Those that entries name, in that order."""
+        self._wanted = split
         self._by_name: dict[str, Described] = {}
         self._by_id: dict[str, Described] = {}
 
@@ -102,14 +116,22 @@ class _Gathered:
                 self.faults.append(Fault(each.where, f"nothing is said of {each.name!r}"))
         return [each for each in self._by_name.values() if each.captions]
 
-    def _add(self, where: str, id: str | None, name: str | None, captions: list[Any]) -> None:
+    def _add(
+        self, where: str, id: str | None, name: str | None, captions: list[Any], split: str | None
+    ) -> None:
+        if split is not None:
+            self.splits[split] = None
+        if self._wanted not in (None, split):
+            if split is None:
+                raise EntryError("names no split")
+            return
         clip = self._by_name.get(name) if name is not None else self._known(id)
         if clip is None:
             known_as = id if id is not None else name
             assert known_as is not None, "an entry has the one or the other"
             if known_as in self._by_id:
                 raise EntryError(f"{known_as!r} is the id of another clip")
-            clip = Described(known_as, name if name is not None else known_as, [], where)
+            clip = Described(known_as, name if name is not None else known_as, [], where, split)
             self._by_name[clip.name] = self._by_id[clip.id] = clip
         if id is not None:
             self._by_id.setdefault(id, clip)
@@ -135,7 +157,7 @@ def _listed(value: Any) -> Told:
         raise EntryError(f"names no clip: it has none of {', '.join(NAMES)} and id")
     if name is None:
         _name(id, "id")
-    return id, name, _captions(value)
+    return id, name, _captions(value), splits.named(value)
 
 
 def _captions(value: dict[str, Any]) -> list[Any]:
@@ -170,7 +192,7 @@ def _read_table(
         raise UsageError(
             f"{shown_name(file)} has {parts[1]} but no list of {parts[0]}", "name the whole file"
         )
-    known: set[str] = set()
+    known: dict[str, str | None] = {}
 
     def described(value: Any) -> Told:
         id = _field(value, keys[0])
@@ -178,8 +200,8 @@ def _read_table(
             raise EntryError(f"{id!r} is there twice")
         named = value.get("file_name")
         name = _name(id, keys[0]) if named is None else _name(named, "file_name")
-        known.add(id)
-        return id, name, []
+        known[id] = splits.named(value)
+        return id, name, [], known[id]
 
     def spoken(value: Any) -> Told:
         id = _field(value, keys[1])
@@ -187,7 +209,7 @@ def _read_table(
             raise EntryError(f"{keys[1]} {id!r} is none of the {parts[0]}")
         if "caption" not in value:
             raise EntryError("has no caption")
-        return id, None, [value["caption"]]
+        return id, None, [value["caption"]], known[id]
 
     for part, read_one in zip(parts, (described, spoken), strict=True):
         where = f"{shown_name(file.name)}, {part}"

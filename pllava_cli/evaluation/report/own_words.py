@@ -2,6 +2,7 @@
 
 from pllava_cli.evaluation.benchmarks import choices, vcgbench
 from pllava_cli.evaluation.items import JUDGE_INSTRUCTIONS, OUR_WORDS, QUESTION_INSTRUCTION, Result
+from pllava_cli.evaluation.scoring.verdicts import NO_JUDGE
 
 _SYSTEM_TEXTS = {"mvbench": choices.SYSTEM, vcgbench.NAME: vcgbench.SYSTEM}
 
@@ -26,7 +27,7 @@ def _question(result: Result) -> list[str]:
 
 def _judge(result: Result) -> list[str]:
     """What a judge was told, if there was one."""
-    if not result.scoring.startswith("judge:"):
+    if not result.scoring.startswith("judge:") or result.scoring == NO_JUDGE:
         return []
     if not result.settings.get(JUDGE_INSTRUCTIONS, OUR_WORDS).startswith(OUR_WORDS):
         return ["whether the judge's texts are the reference's is not known"]

@@ -10,7 +10,7 @@ from pllava_cli.evaluation.items import Result, Verdict
 from pllava_cli.evaluation.report import tables
 from pllava_cli.evaluation.report.elements import add, add_table, new_page, to_text
 from pllava_cli.evaluation.report.examples import choose, evenly
-from pllava_cli.evaluation.report.published import Published, known
+from pllava_cli.evaluation.report.published import Published, checkpoint, known
 from pllava_cli.evaluation.report.thumbnails import PICTURES, jpeg_url, seen_frames
 
 if TYPE_CHECKING:
@@ -32,7 +32,7 @@ def write_page(result: Result, published: Published | None, frames: "Frames | No
         published: What the paper prints of the benchmark.
         frames: Gives the frames that were seen for an answer; None decodes its clip again.
     """
-    page, body = new_page(f"{result.benchmark}: result")
+    page, body = new_page(f"{result.benchmark}: {_name(result)}")
     add(body, "p", f"Scoring: {result.scoring}", kind="soft")
     _add_settings(body, result)
     _add_groups(body, result, published)
@@ -41,6 +41,11 @@ def write_page(result: Result, published: Published | None, frames: "Frames | No
     _add_asides(body, result)
     _add_examples(body, result, frames or seen_frames)
     return to_text(page)
+
+
+def _name(result: Result) -> str:
+    """What tells this page from those of other runs of the benchmark."""
+    return shortened(checkpoint(result.settings) or "result", MOST_NAME_LETTERS)
 
 
 def _add_settings(body: Element, result: Result) -> None:
@@ -63,12 +68,15 @@ def _add_groups(body: Element, result: Result, published: Published | None) -> N
     _add_legend(body, result, models)
     limits = tables.limits(rows)
     counted = ["answers", *(tables.KINDS[kind] for kind in kinds)]
-    filled = add_table(body, ["group", "", result.unit or "figure", *limits, *counted, *models])
-    top = _top(rows, result.unit)
+    top = tables.UNITS.get(result.unit)  # metrics of captions end at 100 or at 1000: no bars side by side
+    bars = [] if top is None else [""]
+    heads = ["group", *bars, result.unit or "figure", *limits, *counted, *models]
+    filled = add_table(body, heads, kind="groups")
     for row in rows[: tables.MOST_ROWS]:
         line = add(filled, "tr")
         add(line, "td", shortened(row.name, MOST_NAME_LETTERS))
-        _add_bar(add(line, "td", kind="chart"), row, top, models)
+        if top is not None:
+            _add_bar(add(line, "td", kind="chart"), row, top, models)
         _add_figures(line, row, limits)
         add(line, "td", f"{row.of:,}")
         for kind in kinds:
@@ -79,16 +87,13 @@ def _add_groups(body: Element, result: Result, published: Published | None) -> N
 
 def _add_legend(body: Element, result: Result, models: Sequence[str]) -> None:
     legend = add(body, "p", tables.explanation(result), kind="soft")
-    for number, model in enumerate(models):
-        add(legend, "span", kind=f"key m{number}").tail = f"{model}, printed"
-
-
-def _top(rows: Sequence[tables.Row], unit: str) -> float:
-    """What the bars' full length stands for."""
-    if unit in tables.UNITS:
-        return tables.UNITS[unit]
-    figures = [row.value for row in rows] + [value for row in rows for value in row.published]
-    return max([0.0, *known(figures)]) or 1.0
+    keys = [
+        ("own", "this run"),
+        *((f"m{number}", f"{model}, printed") for number, model in enumerate(models)),
+    ]
+    for kind, words in keys if models else ():
+        label = add(legend, "span", kind="label")
+        add(label, "span", kind=f"key {kind}").tail = words
 
 
 def _add_bar(cell: Element, row: tables.Row, top: float, models: Sequence[str]) -> None:
@@ -187,7 +192,8 @@ def _add_examples(body: Element, result: Result, frames: "Frames") -> None:
     cards = add(body, "div", kind="cards")
     room = MOST_PICTURE_LETTERS
     for verdict in chosen:
-        card = add(cards, "article", kind=f"card {verdict.kind}")
+        look = "graded" if tables.is_graded(verdict, result) else verdict.kind
+        card = add(cards, "article", kind=f"card {look}")
         add(card, "h3", tables.heading(verdict, result))
         room -= _add_frames(card, verdict, frames, room)
         listed = add(card, "dl")

@@ -21,6 +21,8 @@ SCHEMA = "pllava.eval/1"
 """Fields are only ever added within a schema."""
 DIGITS = 6
 """After the point, of every number: far below what any score or time tells."""
+_ANEW = "make it anew with pllava eval"
+"""What to do about a file that is no such result."""
 _SURROGATE = re.compile("[\ud800-\udfff]")
 _FIELDS: dict[type, dict[str, tuple[Any, bool]]] = {
     kind: {
@@ -62,7 +64,7 @@ def read(folder: Path) -> Result:
         UsageError: There is none, or it is no result of this schema.
     """
     file = folder / NAME
-    found = load_json(file)
+    found = load_json(file, _ANEW)
     schema = found.get("schema") if isinstance(found, dict) else None
     if schema != SCHEMA:
         what = "no result of an evaluation" if schema is None else f"of the schema {schema!r:.60}"
@@ -74,8 +76,7 @@ def read(folder: Path) -> Result:
             raise _MisfitError("verdicts are missing")
         return replace(result, verdicts=[_verdict(flat, at) for at, flat in enumerate(verdicts, 1)])
     except _MisfitError as error:
-        hint = "make it anew with pllava eval"
-        raise UsageError(f"{file} is no result of an evaluation: {error}", hint) from None
+        raise UsageError(f"{file} is no result of an evaluation: {error}", _ANEW) from None
 
 
 def dump(value: object) -> str:

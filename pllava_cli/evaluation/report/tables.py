@@ -119,9 +119,16 @@ def is_judged(result: Result) -> bool:
     return result.unit in UNITS
 
 
+def is_graded(verdict: Verdict, result: Result) -> bool:
+    """Whether an answer has a grade, and is not right or wrong."""
+    return result.unit == "of 5" and verdict.kind not in ASIDE
+
+
 def heading(verdict: Verdict, result: Result) -> str:
     """What stands above an answer that is shown."""
     became = KINDS[verdict.kind] if is_judged(result) or verdict.kind != "unjudged" else "said"
+    if is_graded(verdict, result):  # 3 of 5 is neither right nor wrong
+        became = f"{figure(verdict.score, result.unit)} {result.unit}"
     return f"{became.capitalize()}: {verdict.said.item.id}"
 
 
@@ -176,13 +183,13 @@ def details(verdict: Verdict, result: Result) -> list[tuple[str, str]]:
     """What is told of an answer that is shown: names and texts, without those that are empty."""
     said, item = verdict.said, verdict.said.item
     has_score = verdict.kind not in ASIDE or not is_judged(result)
-    is_plain = result.unit == "%" and verdict.score in (0.0, 1.0)
+    is_told = is_graded(verdict, result) or (result.unit == "%" and verdict.score in (0.0, 1.0))
     found = [
         ("question", item.question),
         ("to choose from", "\n".join(item.candidates)),
         ("right", item.answer),
         ("said", (said.text if said.text is not None else said.error) or "nothing"),
-        ("score", "" if is_plain or not has_score else figure(verdict.score, "")),
+        ("score", "" if is_told or not has_score else figure(verdict.score, "")),
         ("note", verdict.note),
         ("clip", str(item.clip)),
         ("part", window(verdict)),

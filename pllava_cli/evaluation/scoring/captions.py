@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from itertools import islice
 from statistics import fmean
 
+from pllava_cli.evaluation.benchmarks import splits
 from pllava_cli.evaluation.items import Benchmark, Group, Kind, Result, Said, Verdict
 from pllava_cli.evaluation.scoring import metrics, tokenising
 from pllava_cli.evaluation.scoring.java import JavaError
@@ -41,7 +42,7 @@ def score(benchmark: Benchmark, said: Sequence[Said], way: Way = "auto") -> Resu
     metrics.check_library()
     cut = _cut(said, way)
     figures = metrics.measure(cut.people, cut.captions) if cut.kept else None
-    groups, notes = _groups(cut, figures), _notes(cut, len(benchmark.items))
+    groups, notes = _groups(cut, figures), _notes(cut, benchmark, said)
     if cut.kept:
         try:
             groups.append(_group(METEOR, cut, metrics.TIMES * meteor(cut.people, cut.captions)))
@@ -122,9 +123,9 @@ def _verdicts(said: Sequence[Said], cut: _Cut, figures: Figures | None) -> Itera
         yield Verdict(each, kind, cider_d, f"CIDEr-D {cider_d:.1f}, ROUGE-L {rouge_l:.1f}{why}")
 
 
-def _notes(cut: _Cut, asked: int) -> list[str]:
+def _notes(cut: _Cut, benchmark: Benchmark, said: Sequence[Said]) -> list[str]:
     """What a reader must know to compare the figures."""
-    of = len(cut.kept)
+    of, asked = len(cut.kept), len(benchmark.items)
     notes = [
         "Figures are times 100, as tables print them: CIDEr-D ends at 1000, the others at 100.",
         f"They were computed by {metrics.library()}, whose CIDEr-D is what most tables call CIDEr.",
@@ -142,7 +143,11 @@ def _notes(cut: _Cut, asked: int) -> list[str]:
     if of + cut.lost < asked:
         notes.append(f"Only {of + cut.lost} of {asked} clips were asked about.")
     if cut.kinds.get("failed"):
-        notes.append(f"{_clips(cut.kinds['failed'])} without a caption: scored as an empty text.")
+        advice = splits.advice(benchmark, {each.item.id for each in said if each.text is None})
+        notes.append(
+            f"{_clips(cut.kinds['failed'])} without a caption: scored as an empty text"
+            + (f"; {advice}." if advice else ".")
+        )
     if cut.kinds.get("empty"):
         notes.append(f"{_clips(cut.kinds['empty'])} with an empty caption: scored as that.")
     if cut.lost:

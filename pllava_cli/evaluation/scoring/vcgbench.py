@@ -117,6 +117,8 @@ def _averages(groups: Sequence[Group]) -> list[Average]:
     values = [group.value for group in groups if group.value is not None]
     lacking = ", ".join(group.name for group in groups if group.value is None)
     note = f"there is nothing of {lacking}" if lacking else ""
+    if not values:
+        note = "nothing is judged yet"
     weighted = [group.value * group.of for group in groups if group.value is not None]
     answers = sum(group.of for group in groups)
     return [

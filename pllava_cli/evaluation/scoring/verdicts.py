@@ -12,6 +12,8 @@ NOTE = (
 )
 """Source: the same predictions, judged months apart, moved by 8 points of accuracy (mbzuai-oryx/Video-ChatGPT
 issue 28); FreeVA (arXiv 2405.07798) makes it a finding."""
+NO_JUDGE = "judge: none yet"
+"""What scores are by before any judge was asked."""
 _SHOWN = 200
 """Characters of a reply that was not understood, in a verdict's note; the store has all of it."""
 
@@ -60,7 +62,7 @@ def judges(judgements: Iterable[Judgement], verdicts: Sequence[Verdict]) -> tupl
     missing = sum(verdict.kind == "unjudged" for verdict in verdicts)
     notes = [f"{missing:,} answers are not judged yet, and count as nothing."] if missing else []
     if not names:
-        return "judge: none yet", notes
+        return NO_JUDGE, notes
     if len(names) > 1:
         notes.append(f"The verdicts come from more than one judge: {', '.join(names)}.")
     return f"judge: {', '.join(names)}", [*notes, NOTE]

@@ -253,6 +253,73 @@ def test_captions_that_an_evaluation_has_made_are_scored_again(
     assert again.status == 0 and again.out == made.out, again.err
 
 
+class TestSplits:
+    WORDS = ("captions", "references.json", "--data", "clips", "-o", "out")
+
+    @pytest.fixture(autouse=True)
+    def references(self, tmp_path: Path, questions: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        """One file of three splits, and the clips of one of them."""
+        pytest.importorskip("pycocoevalcap", reason="pycocoevalcap (extra: eval) is not installed")
+        (tmp_path / "java").mkdir()
+        fakejava.put(monkeypatch, tmp_path / "java", None)
+        names = {"video7": "train", "video8": "validate", "clip0": "test", "clip1": "test"}
+        table = {
+            "videos": [{"video_id": name, "split": split} for name, split in names.items()],
+            "sentences": [{"video_id": name, "caption": "B is right."} for name in names],
+        }
+        Path("references.json").write_text(json.dumps(table))
+
+    def test_where_clips_of_others_are_missing_the_option_is_named(self, run: Run) -> None:
+        told = run(*self.WORDS, "--dry-run")
+        assert told.status == 0 and "2 of 4 clips are missing" in told.err and "--split test" in told.err
+        done = run(*self.WORDS)
+        assert done.status == 3 and "2 of 4 clips are missing" in done.err
+        (note,) = (each for each in result()["notes"] if "scored as an empty text" in each)
+        assert note.startswith("2 clips without") and "--split test asks for that alone." in note
+
+    def test_one_is_asked_and_said_and_gone_on_with(self, run: Run, stage: Stage) -> None:
+        assert run(*self.WORDS).status == 3
+        done = run(*self.WORDS, "--split", "test")
+        assert done.status == 0 and "missing" not in done.err, done.err
+        assert len(stage.engine.asked) == 2, "what is answered is not asked again"
+        assert result()["settings"]["split"] == "test" and len(result()["verdicts"]) == 2
+        asked = json.loads(Path("out/asked.json").read_text())
+        assert asked["asked"]["split"] == "test"
+        again = run(*self.WORDS, "--split", "test")
+        assert (again.status, again.out) == (0, done.out) and "all was answered before" in again.err
+
+    def test_a_run_of_before_there_were_splits_goes_on(self, run: Run, stage: Stage) -> None:
+        assert run(*self.WORDS).status == 3
+        written = json.loads(Path("out/asked.json").read_text())
+        assert written["asked"].pop("split", "") is None
+        Path("out/asked.json").write_text(json.dumps(written))
+        assert run(*self.WORDS).status == 3 and len(stage.engine.asked) == 2
+
+    def test_captions_that_were_made_before_are_of_one_too(self, run: Run) -> None:
+        made = [{"video": f"clip{at}.mp4", "caption": "B is right."} for at in range(CLIPS)]
+        Path("made.json").write_text(json.dumps(made))
+        words = ("captions", "references.json", "--captions", "made.json", "-o", "made")
+        told = run(*words)
+        assert told.status == 3 and "--split test asks for that alone" in told.err
+        done = run(*words, "--split", "test")
+        assert done.status == 0 and "split" not in done.err and result("made")["settings"]["split"] == "test"
+        refused = run(*self.WORDS[:-1], "made")
+        assert refused.status == 2 and "references.json with captions made before" in refused.err
+
+    def test_what_is_missing_of_the_split_itself_is_told_too(self, run: Run) -> None:
+        Path("clips/clip1.mp4").unlink()
+        told = run(*self.WORDS, "--split", "test", "--dry-run")
+        assert (
+            "1 of 2 clips are missing, and count as empty captions if they are not captioned already\n"
+            in told.err
+        )
+
+    def test_another_is_refused_before_anything_is_begun(self, run: Run, stage: Stage) -> None:
+        refused = run(*self.WORDS, "--split", "tests")
+        assert refused.status == 2 and "has no split 'tests'" in refused.err and "mean test?" in refused.err
+        assert not Path("out").exists() and stage.opened == []
+
+
 def test_json_is_the_result(run: Run) -> None:
     done = run("mc", "questions.jsonl", "-o", "out", "--json")
     assert done.status == 0 and json.loads(done.out) == result() and len(done.out.splitlines()) == 1
@@ -388,6 +455,34 @@ def test_a_folder_of_another_evaluation_is_left_alone(run: Run, questions: Path)
     Path("out/asked.json").write_text('{"schema": "pllava.eval-run/1", "asked": 7, "recording": null}')
     refused = run("mc", "questions.jsonl", "-o", "out")
     assert refused.status == 2 and "lacks fields" in refused.err
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"", "is not JSON"),
+        (b"{", "is not JSON"),
+        (b"[" * 100_000, "is not JSON"),
+        ('{"schema": "é"}'.encode("utf-16"), "is not UTF-8"),
+        (b"7", "was not written by this version"),
+        (b'{"schema": "pllava.eval-run/2"}', "was not written by this version"),
+        (b'{"schema": "pllava.eval-run/1"}', "lacks fields"),
+    ],
+    ids=range(7),
+)
+def test_a_broken_note_of_what_was_asked_is_no_benchmarks_file(
+    run: Run, content: bytes, message: str
+) -> None:
+    """Nothing can be downloaded again; and no file of the folder is touched."""
+    Path("out").mkdir()
+    Path("out/asked.json").write_bytes(content)
+    Path("out/answers.jsonl").write_bytes(b"")
+    judge = ("judge", "out", "--judge-url", "http://localhost:1/v1", "--judge-model", "m")
+    for words in (("mc", "questions.jsonl", "-o", "out"), judge):
+        refused = run(*words)
+        assert refused.status == 2 and message in refused.err and "asked.json" in refused.err
+        assert "hint: put back what `pllava eval` wrote there" in refused.err
+    assert Path("out/asked.json").read_bytes() == content
 
 
 def test_the_folder_is_named_after_benchmark_and_checkpoint(run: Run) -> None:

@@ -181,6 +181,8 @@ def test_consistency_is_not_judged_as_the_reference_does() -> None:
     result = percent([verdict(1)], "vcgbench", told, "judge: gpt-3.5-turbo-0125 at x")
     found = printed("vcgbench").differences(result)
     assert WORDS in found and "of consistency it saw each answer beside its own question" in found[-1]
+    unjudged = printed("vcgbench").differences(replace(result, scoring="judge: none yet"))
+    assert not any("it saw" in each or "was asked" in each for each in unjudged)
 
 
 def test_another_judge_is_named() -> None:

@@ -65,6 +65,8 @@ def test_the_tables_hold_the_figures_beside_the_papers(tmp_path: Path) -> None:
     text = check_alone(page).text
     for shown in ("35.2–64.8", "action_sequence", "PLLaVA 34B", "67.5", "tiny", "Not understood: 20"):
         assert shown in text
+    assert text.count("mvbench: tiny") == 2, "pages of several runs are told apart"
+    assert check_alone(page).of("class").count("bar") == 2
     assert "## Not understood: 20" in markdown
 
 
@@ -93,6 +95,25 @@ def test_printed_averages_that_a_run_does_not_have_are_shown_with_their_names(tm
     ]
 
 
+def test_a_judges_grade_is_neither_right_nor_wrong(tmp_path: Path) -> None:
+    verdicts = [replace(verdict(1), score=4.0), replace(verdict(2, "wrong"), score=2.5), verdict(3, "empty")]
+    result = Result("vcgbench", "judge: x", "of 5", [Group("consistency", 3, 2.17)], (), verdicts)
+    markdown, page = written(tmp_path, result)
+    for text in (markdown.replace("\\", ""), check_alone(page).text):
+        for shown in (
+            "4.00 of 5: action_sequence/1",
+            "2.50 of 5: action_sequence/2",
+            "Empty: action_sequence/3",
+        ):
+            assert shown in text
+        assert "Right:" not in text and "Wrong:" not in text
+    assert [each for each in check_alone(page).of("class") if each.startswith("card ")] == [
+        "card graded",
+        "card graded",
+        "card empty",
+    ]
+
+
 @pytest.mark.parametrize(("benchmark", "published"), [("mc", None), ("mvbench", "")])
 def test_other_benchmarks_have_nothing_beside_them(
     tmp_path: Path, benchmark: str, published: str | None
@@ -112,6 +133,7 @@ def test_captions_are_measured_not_judged(tmp_path: Path) -> None:
         "BLEU-4": ["2", "31.25"],
         "CIDEr-D": ["2", "142.50"],
     }
+    assert "bar" not in check_alone(page).of("class"), "one ends at 100, the other at 1000"
     for text in (markdown, check_alone(page).text):
         assert "udged" not in text
         assert "Said: action_sequence/1" in text.replace("\\", "")

@@ -151,7 +151,9 @@ def test_what_is_not_judged_counts_as_nothing_and_what_is_not_understood_as_0() 
 
 def test_without_any_verdict_there_is_no_judge() -> None:
     benchmark, said = answered.vcgbench()
-    assert vcgbench.score(benchmark, said, {}).scoring == "judge: none yet"
+    result = vcgbench.score(benchmark, said, {})
+    assert result.scoring == "judge: none yet"
+    assert {each.note for each in result.averages} == {"nothing is judged yet"}
 
 
 def test_two_judges_are_named() -> None:
