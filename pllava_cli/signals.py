@@ -1,12 +1,30 @@
-"""SIGINT and SIGTERM in a run's own hands for a while, and given back as they were."""
+"""SIGINT and SIGTERM: in a run's own hands for a while, and heeded in time."""
 
 import signal
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from queue import Empty, SimpleQueue
 from types import FrameType
-from typing import Any, Self
+from typing import Any, Self, TypeVar
+
+HEED_S = 0.5
+"""At most so long a signal may go unheeded."""
 
 Handler = Callable[[int, FrameType | None], None]
+Item = TypeVar("Item")
+
+
+def take(queue: SimpleQueue[Item]) -> Item:
+    """Wait for the next item of a queue, as its `get` does, in the main thread.
+
+    A signal that comes in the moment between the interpreter's last look for one and its going to sleep wakes
+    nobody: it would be heeded with the next item only, and that may be a minute off.
+    """
+    while True:
+        try:
+            return queue.get(timeout=HEED_S)
+        except Empty:
+            continue
 
 
 class Signals:

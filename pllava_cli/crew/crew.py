@@ -13,6 +13,7 @@ from itertools import count
 from queue import Empty, SimpleQueue
 from typing import Self
 
+from pllava_cli import signals
 from pllava_cli.batch.pipeline import Outcome, failed
 from pllava_cli.batch.planning import Job
 from pllava_cli.crew.events import Died, Ended, Event, Made, Ready, Refused, Ticket
@@ -124,7 +125,7 @@ class Crew:
         feed = Feed(jobs, self._heard.put)
         try:
             while not self._is_over():
-                yield from self._heed(self._heard.get())
+                yield from self._heed(signals.take(self._heard))
                 self._hand_out(feed)
             self._wind_up()
         finally:

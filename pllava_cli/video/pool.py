@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable, Iterator
 from queue import Empty, SimpleQueue
 from typing import Generic, TypeVar
 
+from pllava_cli import signals
 from pllava_cli.errors import PllavaError
 from pllava_cli.video.reader import Decoder
 
@@ -99,7 +100,7 @@ class DecoderPool(Generic[Item, Made]):
         taken: list[tuple[Item, Made | PllavaError]] = []
         while self._left and len(taken) < most:
             try:
-                made = self._ready.get(block=wait and not taken)
+                made = signals.take(self._ready) if wait and not taken else self._ready.get(block=False)
             except Empty:
                 break
             if isinstance(made, _Ended):

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from queue import SimpleQueue
 from threading import Event, Lock, Thread
 
+from pllava_cli import signals
 from pllava_cli.evaluation.judging.judge import Judge, Stopped
 from pllava_cli.evaluation.judging.judgements import Judgement, Task
 from pllava_cli.evaluation.judging.replies import read_reply
@@ -104,7 +105,7 @@ class _Session:
             for thread in threads:
                 thread.start()
             while count:
-                is_prompt = self._news.get()
+                is_prompt = signals.take(self._news)
                 if is_prompt:
                     done += 1
                     on_done(done)

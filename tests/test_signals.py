@@ -1,0 +1,23 @@
+"""Signals are heeded while the main thread waits."""
+
+import signal
+import threading
+import time
+from queue import SimpleQueue
+
+import pytest
+
+from pllava_cli import signals
+
+
+@pytest.mark.skipif(not hasattr(signal, "pthread_kill"), reason="no signals to single threads here")
+def test_a_signal_that_does_not_wake_the_main_thread_is_heeded_all_the_same() -> None:
+    queue: SimpleQueue[str] = SimpleQueue()
+
+    def interrupt() -> None:
+        time.sleep(0.1)  # until the main thread waits
+        signal.pthread_kill(threading.get_ident(), signal.SIGINT)
+
+    with signals.Signals(lambda *_: queue.put("stop")):
+        threading.Thread(target=interrupt).start()
+        assert signals.take(queue) == "stop"
