@@ -12,11 +12,12 @@ from pathlib import Path
 from pllava_cli.answers import Answer, AnswerStream, spoken
 from pllava_cli.encoded import DecodedClip, EncodedClip, EncodedClips
 from pllava_cli.encoding import ClipEncoder
-from pllava_cli.errors import UsageError
+from pllava_cli.errors import PllavaError, UsageError
 from pllava_cli.loader import load_model
 from pllava_cli.model.batching import TokenRow, run_together
 from pllava_cli.model.generation import Decoding, TokenRun
 from pllava_cli.model.memory import is_memory, memory_full, within_memory
+from pllava_cli.model.overflow import overflowed
 from pllava_cli.model.plan import RuntimePlan
 from pllava_cli.prompts import CAPTION
 
@@ -58,6 +59,7 @@ class Captioner(ClipEncoder):
         Raises:
             UsageError: The question cannot be asked: it is too long, or holds the clip's placeholder.
             MemoryFullError: While it is answered: the device's memory does not suffice.
+            PllavaError: While it is answered: the model's numbers overflow.
         """
         decoding = decoding or Decoding()
         ids = self._question_ids(encoded, question, answer_start, decoding)
@@ -100,10 +102,13 @@ class Captioner(ClipEncoder):
         Raises:
             UsageError: The question cannot be asked, as with `stream`.
             MemoryFullError: The device's memory does not suffice for so many; encode fewer at once.
+            PllavaError: The model's numbers overflow at one of the clips.
         """
         decoding = decoding or Decoding()
         ids = self._question_ids(encoded, question, answer_start, decoding)
         rows = self._told(encoded, dict.fromkeys(range(len(encoded.clips)), ids), decoding)
+        if any(row.is_lost for row in rows.values()):
+            raise overflowed(self.model)
         return [self._answered(question, row) for row in rows.values()]
 
     def answer_each(
@@ -113,7 +118,7 @@ class Captioner(ClipEncoder):
         *,
         decoding: Decoding | None = None,
         answer_start: str = "",
-    ) -> dict[int, Answer | UsageError]:
+    ) -> dict[int, Answer | PllavaError]:
         """Answer a question of its own about each clip of a batch, or of some, one forward pass per token.
 
         What holds for `answer_many` holds here; questions of different lengths count as different rows do.
@@ -125,21 +130,22 @@ class Captioner(ClipEncoder):
             answer_start: What the model is made to begin with; the answers are what follows it.
 
         Returns:
-            By the same places the answers, or why a question cannot be asked.
+            By the same places the answers, or why there is none: the question cannot be asked, or the
+            model's numbers overflow at the clip.
 
         Raises:
             MemoryFullError: The device's memory does not suffice for so many; encode fewer at once.
         """
         decoding = decoding or Decoding()
         prompts: dict[int, list[int]] = {}
-        found: dict[int, Answer | UsageError] = {}
+        found: dict[int, Answer | PllavaError] = {}
         for clip, question in questions.items():
             try:
                 prompts[clip] = self._question_ids(encoded, question, answer_start, decoding)
             except UsageError as error:
                 found[clip] = error
-        rows = self._told(encoded, prompts, decoding)
-        found |= {clip: self._answered(questions[clip], row) for clip, row in rows.items()}
+        for clip, row in self._told(encoded, prompts, decoding).items():
+            found[clip] = overflowed(self.model) if row.is_lost else self._answered(questions[clip], row)
         return {clip: found[clip] for clip in questions}
 
     def check_question(

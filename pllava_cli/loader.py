@@ -269,7 +269,7 @@ def _smaller(checkpoint: registry.Checkpoint) -> tuple[Offer, ...]:
         if {"bf16", "nf4"} <= each.memory_gb.keys()
     ]
     others.sort(key=lambda each: -each.memory_gb["bf16"])
-    return tuple(Offer(f"--model {each.name}", footprint_of(each.memory_gb).bytes) for each in others)
+    return tuple(Offer(f"--model {each.name}", footprint_of(each.memory_gb)) for each in others)
 
 
 def _own_alpha(checkpoint: registry.Checkpoint, adapter: AdapterConfig | None) -> float:

@@ -13,13 +13,8 @@ from pllava_cli.model import saving
 from pllava_cli.model.device import quantization_backend
 from pllava_cli.model.record import RECORD_FILE, is_save
 from pllava_cli.source import Source
-from pllava_cli.training.folders import appearing, write_checkpoint
+from pllava_cli.training.folders import SHARD_BYTES, appearing, check_room, write_checkpoint
 from pllava_cli.training.output import write_whole, writing
-
-SHARD_BYTES = 1_000_000_000
-"""Largest weight file: as much is in memory while it is written."""
-MARGIN_BYTES = 32 << 20
-"""Beside the weights: the tokenizer, the index, and the file system's own."""
 
 
 @dataclass(frozen=True)
@@ -88,7 +83,7 @@ def _write(checked: Checked, target: Path, shard_bytes: int, on_bytes: Callable[
         ) from None
     with appearing(target) as folder:
         # Only now: what a kill had left there is gone.
-        _check_room(target, saving.bytes_needed(checked.prepared) + MARGIN_BYTES)
+        check_room(target, saving.bytes_needed(checked.prepared))
         record = saves.record_of(origin, f"pllava {__version__}, {quantization_backend()[1]}")
         write_whole(folder / RECORD_FILE, record.text())  # first: by it a broken-off one is known
         write_checkpoint(folder, checked, saving.packed_tensors(checked.prepared, on_bytes), shard_bytes)
@@ -98,12 +93,3 @@ def _write(checked: Checked, target: Path, shard_bytes: int, on_bytes: Callable[
             )
         if target == saves.place(origin) and target.exists():  # of another state of the source
             shutil.rmtree(target)
-
-
-def _check_room(target: Path, needed: int) -> None:
-    free = shutil.disk_usage(target.parent).free
-    if free < needed:
-        raise UsageError(
-            f"{target} needs {needed / 1e9:.2f} GB of disk, and {free / 1e9:.2f} GB are free there",
-            "free some space, or name a folder on another disk with -o",
-        )

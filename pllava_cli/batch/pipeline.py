@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Protocol
 from pllava_cli.batch.decoding import Look
 from pllava_cli.batch.planning import Job
 from pllava_cli.encoded import DecodedClip
-from pllava_cli.errors import MemoryFullError, PllavaError, UsageError
+from pllava_cli.errors import MemoryFullError, PllavaError
 from pllava_cli.recording import Recording
 from pllava_cli.records import Record
 from pllava_cli.video.pool import DecoderPool
@@ -40,8 +40,8 @@ class Engine(Protocol):
         *,
         decoding: "Decoding | None" = None,
         answer_start: str = "",
-    ) -> "Mapping[int, Answer | UsageError]":
-        """Answer a question about each of some of them, or say why it cannot be asked."""
+    ) -> "Mapping[int, Answer | PllavaError]":
+        """Answer a question about each of some of them, or say why there is no answer."""
 
 
 @dataclass(frozen=True)

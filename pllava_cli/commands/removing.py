@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated
 
@@ -114,16 +115,17 @@ def _delete(fetched: "Removal | None", saves: Sequence["Save"]) -> None:
     """Delete the saves first: by the checkpoint they are found again if something comes between.
 
     Raises:
-        UsageError: Something cannot be deleted.
+        UsageError: Something cannot be deleted, or another run is fetching it.
     """
     from pllava_cli import savelist
     from pllava_cli.hub import removing
 
     try:
-        for each in saves:
-            savelist.delete(each)
-        if fetched is not None:
-            removing.carry_out(fetched)
+        with nullcontext() if fetched is None else removing.unused(fetched):
+            for each in saves:
+                savelist.delete(each)
+            if fetched is not None:
+                removing.carry_out(fetched)
     except OSError as error:
         raise UsageError(
             f"cannot delete {error.filename}: {error.strerror}", "check permissions; the same again goes on"

@@ -7,7 +7,10 @@ from contextlib import contextmanager
 
 from pllava_cli.errors import CheckpointError, PllavaError, UsageError
 
-_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+_CURES = dict.fromkeys(
+    (errno.ENOSPC, errno.EDQUOT, errno.EFBIG), "free some space; the same command goes on"
+) | {errno.ENOENT: "another program has deleted from the cache meanwhile; try again"}
+"""What to do where something cannot be written, but for missing permissions."""
 _AGAIN = "try again: what is here already is not fetched twice"
 _STRANGER = (
     "a proxy or a sign-in page may stand between; open the address in a browser, and see HTTPS_PROXY and"
@@ -66,7 +69,7 @@ def failure(error: BaseException, repo: str, revision: str) -> PllavaError | Non
     if type(error).__module__.partition(".")[0] in ("httpx", "httpx2"):  # one or the other, by its version
         return _connection(error)
     if isinstance(error, OSError) and error.errno is not None:
-        cure = "free some space; the same command goes on" if error.errno in _FULL else "check permissions"
+        cure = _CURES.get(error.errno, "check permissions")
         return UsageError(f"cannot write {error.filename or 'the cache'}: {error.strerror}", cure)
     return None
 
@@ -81,6 +84,22 @@ def _endpoint() -> str:
 def stranger() -> CheckpointError:
     """Return the error for an answer that is not the hub's."""
     return CheckpointError(f"the answer from {_endpoint()} is not the hub's", _STRANGER)
+
+
+def overlong(name: str, size: int) -> CheckpointError:
+    """Return the error for a file that goes on behind its end."""
+    return CheckpointError(
+        f"the answer from {_endpoint()} is not the hub's: more comes of {name} than its {size} bytes",
+        _STRANGER,
+    )
+
+
+def unlisted(name: str, lacking: str) -> CheckpointError:
+    """Return the error for a listing that lacks the size or the hash of a file."""
+    return CheckpointError(
+        f"{_endpoint()} lists {name} without its {lacking}, and nothing is fetched that cannot be checked",
+        "if HF_ENDPOINT names a mirror, leave it out, or name one that lists what the hub does",
+    )
 
 
 def _unknown(repo: str) -> CheckpointError:

@@ -5,7 +5,6 @@ never ends. Its transport can go on, so the bytes are kept in a file of a lastin
 there; then they are put where the library looks for them.
 """
 
-import errno
 import fcntl
 import io
 import os
@@ -13,12 +12,11 @@ from contextlib import suppress
 from pathlib import Path
 
 from pllava_cli.errors import CheckpointError, UsageError
-from pllava_cli.hub.failures import stranger, told
+from pllava_cli.hub.failures import overlong, stranger, told
 from pllava_cli.hub.hashing import Told, digest
+from pllava_cli.hub.holding import lock
 from pllava_cli.hub.listing import RemoteFile
 
-_LACKING = (errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EINVAL, errno.ENOLCK)
-"""What file systems answer that cannot lock."""
 _RANGE_REFUSED = 416
 
 
@@ -68,8 +66,9 @@ def _show(blob: Path, link: Path) -> None:
 
 def _complete(repo: str, commit: str, file: RemoteFile, blob: Path, on_bytes: Told) -> None:
     partial = partial_of(blob)
-    with _Receiving(partial, on_bytes) as stream:
-        _lock(stream, file)
+    busy = UsageError(f"another run is fetching {file.name}", "wait for it to end")
+    with _Receiving(partial, file, on_bytes) as stream:
+        lock(stream.fileno(), partial, fcntl.LOCK_EX, busy)
         begun = stream.tell()
         if begun > file.size:
             stream.forget()
@@ -117,6 +116,9 @@ def _receive(repo: str, commit: str, file: RemoteFile, stream: "_Receiving") -> 
         if error.response.status_code == _RANGE_REFUSED:
             stream.forget()
         raise
+    except CheckpointError:  # the stream's own: of which piece on the bytes are wrong, nobody knows
+        stream.forget()
+        raise
     except OSError as error:
         if error.errno is not None:
             raise
@@ -124,19 +126,6 @@ def _receive(repo: str, commit: str, file: RemoteFile, stream: "_Receiving") -> 
         raise stranger() from error
     finally:
         stream.flush()
-
-
-def _lock(stream: "_Receiving", file: RemoteFile) -> None:
-    busy = UsageError(f"another run is fetching {file.name}", "wait for it to end")
-    try:
-        fcntl.flock(stream.fileno(), fcntl.LOCK_EX | fcntl.LOCK_NB)
-        if not os.path.samestat(os.fstat(stream.fileno()), stream.path.stat()):
-            raise busy  # it has just finished, or begun anew
-    except (BlockingIOError, FileNotFoundError):
-        raise busy from None
-    except OSError as error:
-        if error.errno not in _LACKING:
-            raise
 
 
 def _ignored(count: int) -> None:
@@ -149,13 +138,18 @@ class _Receiving(io.BufferedWriter):
     The library's own progress bars know nothing of other files, so whatever is written is told from here.
     """
 
-    def __init__(self, path: Path, on_bytes: Told) -> None:
+    def __init__(self, path: Path, file: RemoteFile, on_bytes: Told) -> None:
         super().__init__(io.FileIO(path, "a"))
-        self.path = path
-        self._on_bytes = on_bytes
+        self._file, self._on_bytes = file, on_bytes
 
     def write(self, data: bytes) -> int:  # type: ignore[override]
-        """Write at the end."""
+        """Write at the end.
+
+        Raises:
+            CheckpointError: With it there would be more than the file has: an answer need not end.
+        """
+        if self.tell() + len(data) > self._file.size:
+            raise overlong(self._file.name, self._file.size)
         count = super().write(data)
         self._on_bytes(count)
         return count

@@ -6,7 +6,7 @@ from fnmatch import fnmatchcase
 from typing import Any
 
 from pllava_cli.errors import CheckpointError
-from pllava_cli.hub.failures import stranger, told
+from pllava_cli.hub.failures import stranger, told, unlisted
 from pllava_cli.receipts import COMMIT, HASH, NAME
 
 TIMEOUT_S = 30.0
@@ -27,6 +27,8 @@ _FILES = {
     "adapter_config.json",
 }
 """What the loader reads beside weights, and what other programs that find the checkpoint here need too."""
+_OF_LARGE = {"sha256": "hash", "size": "size"}
+"""What the library must find of a file that is kept apart from git, under the hub's names and in words."""
 
 
 @dataclass(frozen=True)
@@ -90,6 +92,8 @@ def _meant(error: Exception) -> Exception:
         return CheckpointError(
             "the access token holds letters that none of the hub's has", "see HF_TOKEN, or run: hf auth login"
         )
+    if isinstance(error, KeyError) and error.args[0] in _OF_LARGE:
+        return unlisted("a file", _OF_LARGE[error.args[0]])
     return error if isinstance(error, BadRequestError) else stranger()
 
 
@@ -102,8 +106,10 @@ def _is_needed(name: str, ignore: Iterable[str]) -> bool:
 def _file(sibling: Any) -> RemoteFile:
     hashed = str(sibling.lfs.sha256 if sibling.lfs is not None else sibling.blob_id)
     size = sibling.lfs.size if sibling.lfs is not None else sibling.size
-    if HASH.fullmatch(hashed) is None or not isinstance(size, int) or size < 0:
-        raise ValueError(f"{sibling.rfilename} is listed without size or hash")
+    if HASH.fullmatch(hashed) is None:
+        raise unlisted(sibling.rfilename, "hash")
+    if not isinstance(size, int) or size < 0:
+        raise unlisted(sibling.rfilename, "size")
     return RemoteFile(sibling.rfilename, size, hashed)
 
 

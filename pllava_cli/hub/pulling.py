@@ -1,5 +1,6 @@
 """Having a checkpoint of the hub on this machine: what is to be fetched, whether it fits, and fetching it."""
 
+import fcntl
 import shutil
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
@@ -10,6 +11,7 @@ from pllava_cli.errors import CheckpointError, UsageError
 from pllava_cli.hub.failures import told
 from pllava_cli.hub.fetching import fetch, partial_of
 from pllava_cli.hub.hashing import Told, digest
+from pllava_cli.hub.holding import held
 from pllava_cli.hub.listing import Listing, RemoteFile, ask
 from pllava_cli.receipts import COMMIT, PulledFile, Receipt
 
@@ -149,31 +151,38 @@ def carry_out(planned: Plan, on_bytes: Told) -> None:
 
     Raises:
         CheckpointError: The hub cannot be reached, or gives something else than it has promised.
-        UsageError: The disk is full or may not be written to, or another run fetches the same.
+        UsageError: The disk is full or may not be written to, or another run fetches or deletes the same.
     """
+    storage = planned.storage
+    busy = UsageError(f"another run is deleting {planned.wanted.repo}", "wait for it to end")
+    with told(planned.wanted.repo, planned.wanted.revision):
+        storage.mkdir(parents=True, exist_ok=True)
+        with held(storage, fcntl.LOCK_SH, busy):
+            _carry_out(planned, on_bytes)
+
+
+def _carry_out(planned: Plan, on_bytes: Told) -> None:
     wanted, storage, commit = planned.wanted, planned.storage, planned.listing.commit
     missing = planned.missing
-    with told(wanted.repo, wanted.revision):
-        # The hub's own programs take a repository without the second for a damaged one.
-        for name in ("blobs", "snapshots"):
-            (storage / name).mkdir(parents=True, exist_ok=True)
-        _tag(storage.parent)
-        receipt = _noted(planned, receipts.read(storage))
-        if receipt.files(wanted.revision) is None:
-            receipt = _kept_to(receipt, wanted.revision, commit)
-        receipts.write(storage, receipt)
-        for each in missing:
-            _clear(planned, each)
+    # The hub's own programs take a repository without the second for a damaged one.
+    for name in ("blobs", "snapshots"):
+        (storage / name).mkdir(exist_ok=True)
+    _tag(storage.parent)
+    receipt = _noted(planned, receipts.read(storage))
+    if receipt.files(wanted.revision) is None:
+        receipt = _kept_to(receipt, wanted.revision, commit)
+    receipts.write(storage, receipt)
+    for each in missing:
+        _clear(planned, each)
     for each in missing:
         _check_index(planned)  # which comes before the weights
         fetch(wanted.repo, commit, each, planned.blob(each), on_bytes)
     _check_index(planned)
-    with told(wanted.repo, wanted.revision):
-        # Fetching takes hours, and another run may have noted something else meanwhile.
-        now = receipts.read(storage)
-        now = replace(now, commits={**now.commits, commit: receipt.commits[commit]})
-        receipts.write(storage, _kept_to(now, wanted.revision, commit))
-        _write_ref(storage, wanted.revision, commit)
+    # Fetching takes hours, and another run may have noted something else meanwhile.
+    now = receipts.read(storage)
+    now = replace(now, commits={**now.commits, commit: receipt.commits[commit]})
+    receipts.write(storage, _kept_to(now, wanted.revision, commit))
+    _write_ref(storage, wanted.revision, commit)
 
 
 def _noted(planned: Plan, receipt: Receipt) -> Receipt:

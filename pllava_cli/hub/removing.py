@@ -1,13 +1,15 @@
 """Deleting what `pllava models pull` has fetched, and nothing else."""
 
+import fcntl
 import shutil
-from contextlib import suppress
+from contextlib import AbstractContextManager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from pllava_cli import hubcache, receipts
-from pllava_cli.errors import CheckpointError
+from pllava_cli.errors import CheckpointError, UsageError
 from pllava_cli.hub.fetching import partial_of
+from pllava_cli.hub.holding import held
 from pllava_cli.receipts import PulledFile, Receipt
 
 
@@ -72,8 +74,22 @@ def plan(name: str, repo: str, revision: str) -> Removal:
     return Removal(storage, revision, commits)
 
 
+def unused(removal: Removal) -> AbstractContextManager[None]:
+    """Keep runs that fetch out of the repository's folder, to be held while something of it is deleted.
+
+    Raises:
+        UsageError: On entering: there is such a run.
+        OSError: On entering: the folder cannot be opened.
+    """
+    busy = UsageError("another run is fetching or deleting it", "wait for it to end, or end it")
+    return held(removal.storage, fcntl.LOCK_EX, busy)
+
+
 def carry_out(removal: Removal) -> None:
     """Delete it: first what makes the checkpoint appear whole, last the note of what there was to delete.
+
+    Args:
+        removal: As `plan` returns it, and `unused`.
 
     Raises:
         OSError: Something cannot be deleted; the same again goes on.

@@ -17,10 +17,11 @@ from torch import Tensor
 
 from pllava_cli.model.cache import PrefixCache
 from pllava_cli.model.generation import (
+    LOST,
     Decoding,
     Stopped,
+    choose,
     generator_of,
-    is_greedy,
     is_looping,
     prefill,
     warpers_of,
@@ -100,6 +101,8 @@ class TokenRow:
     def __init__(self, decoding: Decoding, stop_ids: frozenset[int], device: torch.device) -> None:
         self.ids: list[int] = []
         self.stopped: Stopped = "length"
+        self.is_lost = False
+        """Whether the model's numbers have overflowed, so that there is no answer."""
         self.first_token_s = 0.0
         self.generate_s = 0.0
         """Seconds from the batch's start to this answer's first token, and to its end."""
@@ -108,7 +111,10 @@ class TokenRow:
         self._most, self._stop_ids = decoding.max_new_tokens, stop_ids
 
     def take(self, token: int) -> bool:
-        """Add a token; whether the answer goes on."""
+        """Add a token, or `LOST`; whether the answer goes on."""
+        if token == LOST:
+            self.is_lost = True
+            return False
         if token in self._stop_ids:
             self.stopped = "eos"
             return False
@@ -149,7 +155,8 @@ def run_together(
         cache.work_on(slice(going))
         rows = [said[clip] for clip in order[:going]]
         places = stagger.places(order[:going], cache.length, inputs.shape[1])
-        tokens = _choose(_logits(model, cache, inputs, places), rows, decoding, warpers)
+        logits_BV = _logits(model, cache, inputs, places)
+        tokens = choose(logits_BV, [row.random for row in rows], decoding, warpers)
         now = time.perf_counter() - began
         for row in reversed(range(going)):
             rows[row].first_token_s = rows[row].first_token_s or now
@@ -219,19 +226,6 @@ def _logits(
     output = model(input_ids=ids_BS, cache=cache, use_cache=True, logits_to_keep=1, **places)
     logits_BV: Tensor = output.logits[:, -1]
     return logits_BV
-
-
-def _choose(logits_BV: Tensor, rows: Sequence[TokenRow], decoding: Decoding, warpers: Any) -> list[int]:
-    if is_greedy(decoding):
-        greedy: list[int] = logits_BV.argmax(-1).tolist()
-        return greedy
-    likely_BV = warpers(None, logits_BV.float()).softmax(-1)
-    drawn = [
-        torch.multinomial(likely_V[None], 1, generator=row.random)
-        for likely_V, row in zip(likely_BV, rows, strict=True)
-    ]
-    tokens: list[int] = torch.cat(drawn).flatten().tolist()  # one wait for the device, not one a row
-    return tokens
 
 
 def _bring_forward(cache: PrefixCache, order: list[int], wanted: Collection[int]) -> int:

@@ -14,6 +14,7 @@ from transformers import LogitsProcessorList, TemperatureLogitsWarper, TopPLogit
 from pllava_cli.errors import UsageError
 from pllava_cli.model.cache import PrefixCache
 from pllava_cli.model.modeling import PllavaForConditionalGeneration
+from pllava_cli.model.overflow import overflowed
 
 Stopped = Literal["eos", "length", "repetition"]
 
@@ -25,6 +26,8 @@ LOOP_REPEATS = 4
 """Times a phrase must have come in a row to count as a loop."""
 LONGEST_PHRASE = 64
 """Longest phrase looked for, in tokens."""
+LOST = -1
+"""Stands for the token where none can be chosen, because the logits are no finite numbers."""
 
 
 @dataclass(frozen=True)
@@ -64,6 +67,9 @@ class TokenRun:
         ids: The rest of the prompt, at least one token.
         decoding: How tokens are chosen.
         stop_ids: Tokens that end an answer and do not belong to it.
+
+    Raises:
+        PllavaError: While it is iterated over: the model's numbers overflow (`overflow.overflowed`).
     """
 
     def __init__(
@@ -87,8 +93,11 @@ class TokenRun:
         self._cache.reserve(self._cache.length + len(self._prompt) + self._decoding.max_new_tokens)
         ids, began = self._prompt, time.perf_counter()
         for _ in range(self._decoding.max_new_tokens):
-            token = self._choose(step(self._model, self._cache, ids))
+            logits_V = step(self._model, self._cache, ids)
+            (token,) = choose(logits_V[None], [self._random], self._decoding, self._warpers)
             self.first_token_s = self.first_token_s or time.perf_counter() - began
+            if token == LOST:
+                raise overflowed(self._model)
             if token in self._stop_ids:
                 self.stopped = "eos"
                 return
@@ -98,13 +107,6 @@ class TokenRun:
                 self.stopped = "repetition"
                 return
             ids = [token]
-
-    @torch.inference_mode()
-    def _choose(self, logits_V: Tensor) -> int:
-        if is_greedy(self._decoding):
-            return int(logits_V.argmax())
-        scores = self._warpers(None, logits_V.float()[None])
-        return int(torch.multinomial(scores.softmax(-1), 1, generator=self._random))
 
 
 @torch.inference_mode()
@@ -149,6 +151,37 @@ def prefill(
 def _tell_layer(on_layer: Callable[[int], object], number: int, *_: object) -> None:
     """Tell of a layer; whatever comes back, torch would take for the layer's output."""
     on_layer(number)
+
+
+@torch.inference_mode()
+def choose(
+    logits_BV: Tensor,
+    randoms: Sequence[torch.Generator],
+    decoding: Decoding,
+    warpers: LogitsProcessorList,
+) -> list[int]:
+    """The next token of each row, or `LOST`; one wait for the device, however many rows there are.
+
+    Args:
+        logits_BV: After the last token of each row.
+        randoms: The random numbers of each row.
+        decoding: How tokens are chosen.
+        warpers: Those of `decoding`.
+    """
+    if is_greedy(decoding):
+        tokens_B = logits_BV.argmax(-1)  # which takes NaN for the highest
+        is_known_B = logits_BV.gather(-1, tokens_B[:, None])[:, 0].isfinite()
+    else:
+        likely_BV = warpers(None, logits_BV.float()).softmax(-1)  # which one NaN or infinity makes all NaN
+        is_known_B = likely_BV[:, 0].isfinite()
+        likely_BV = likely_BV.where(is_known_B[:, None], 1.0)  # of NaN nothing can be drawn
+        drawn = [
+            torch.multinomial(likely_V[None], 1, generator=random)
+            for likely_V, random in zip(likely_BV, randoms, strict=True)
+        ]
+        tokens_B = torch.cat(drawn).flatten()
+    tokens: list[int] = tokens_B.where(is_known_B, LOST).tolist()
+    return tokens
 
 
 def is_looping(ids: Sequence[int]) -> bool:

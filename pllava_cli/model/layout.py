@@ -92,13 +92,15 @@ def plan(
         shapes: Parameter name -> shape, of the network to be filled.
         tensors: The checkpoint's tensors.
         vision_depth: Number of vision layers that are run; the tensors above are left unread.
-        over: Recipes of a base checkpoint, which these tensors are laid over.
+        over: Recipes of a base checkpoint, which these tensors are laid over: in the place of its own LoRA
+            pairs, of which none may be left.
 
     Returns:
         Parameter name -> recipe, for every parameter.
 
     Raises:
-        CheckpointError: Tensors are missing, not understood, given twice or of a wrong shape.
+        CheckpointError: Tensors are missing, not understood, given twice or of a wrong shape, or the base
+            has LoRA pairs where these tensors have nothing.
     """
     tensors = list(tensors)
     recipes: dict[str, Recipe] = {}
@@ -116,6 +118,7 @@ def plan(
             recipes[name] = replace(recipe, **part)
         elif not _is_useless(name, vision_depth):
             strange.append(tensor)
+    _check_base(over or {}, recipes)
     for name, base in (over or {}).items():
         recipe = recipes.get(name, Recipe())
         recipes[name] = replace(recipe, weight=recipe.weight or base.weight)
@@ -123,6 +126,17 @@ def plan(
     check_names(missing, strange, where(tensors))
     _check_shapes(shapes, recipes)
     return recipes
+
+
+def _check_base(over: Mapping[str, Recipe], recipes: Mapping[str, Recipe]) -> None:
+    """Refuse a base whose own LoRA would be lost, or would count at an alpha that is another's."""
+    left = [base.lora_A for name, base in over.items() if base.lora_A and name not in recipes]
+    if left:
+        raise CheckpointError(
+            f"{where(left)} has LoRA weights of its own where the adapter has none: "
+            f"{_names([each.key for each in left])}",
+            "fold them in first: pllava models merge BASE -o FOLDER, then --base FOLDER",
+        )
 
 
 def _is_useless(name: str, vision_depth: int) -> bool:

@@ -6,6 +6,7 @@ device and precision are chosen by what fits; only then are weights read.
 
 import math
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from pllava_cli.errors import CheckpointError, UsageError
@@ -15,6 +16,7 @@ from pllava_cli.model.empty import empty_model, set_generation, shapes_of
 from pllava_cli.model.filling import BytesLoaded, fill
 from pllava_cli.model.jsonfile import read_json
 from pllava_cli.model.many_rows import WideLinear, put_layers
+from pllava_cli.model.memory import within_memory
 from pllava_cli.model.modeling import FRAMES_AT_ONCE_ON_CPU, PllavaForConditionalGeneration
 from pllava_cli.model.options import LoadOptions, runtime_of
 from pllava_cli.model.plan import RuntimePlan
@@ -54,7 +56,14 @@ class Prepared:
 
         Raises:
             CheckpointError: A file cannot be read after all.
+            MemoryFullError: They do not fit after all; the model is of no use then.
         """
+        within_memory(self.plan.device, 0, partial(self._fill, on_bytes))
+        if self.plan.device == "cpu":
+            heap.keep_freed()
+        return Loaded(self.model.eval(), self.plan, self.has_lora)
+
+    def _fill(self, on_bytes: BytesLoaded | None) -> None:
         packed: set[str] = set()
         if self.plan.quantize != "none":
             packed = quantization.replace_linears(
@@ -72,9 +81,6 @@ class Prepared:
         fill(self.model, self.recipes, packed, self.plan, self.alpha, on_bytes)
         language_model = self.model.model.language_model
         connect(self.model, language_model.layers, language_model.norm)
-        if self.plan.device == "cpu":
-            heap.keep_freed()
-        return Loaded(self.model.eval(), self.plan, self.has_lora)
 
     def merge_again(self, alpha: float) -> bool:
         """Merge LoRA at another alpha into the model once it is loaded; only what that changes is read again.
@@ -84,6 +90,7 @@ class Prepared:
 
         Raises:
             CheckpointError: A file cannot be read after all; the model is of no use then.
+            MemoryFullError: The memory does not suffice; nor is it then.
             UsageError: Such an alpha does not exist.
         """
         _check_alpha(alpha)
@@ -91,7 +98,8 @@ class Prepared:
         packed: set[str] = set()
         if self.plan.quantize != "none":
             packed = quantization.packable(self.model)
-        fill(self.model, changed, packed, self.plan, alpha, None)
+        again = partial(fill, self.model, changed, packed, self.plan, alpha, None)
+        within_memory(self.plan.device, 0, again)
         return bool(changed)
 
 

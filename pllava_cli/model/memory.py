@@ -30,8 +30,18 @@ def is_memory(error: BaseException) -> bool:
 
 
 def memory_full(device: str, clips: int = 1) -> MemoryFullError:
-    """The error for `clips` at once on a device; what torch keeps for later is given back first."""
+    """The error for `clips` at once on a device; what torch keeps for later is given back first.
+
+    Args:
+        device: As torch names it.
+        clips: 0: the memory does not suffice for the model alone.
+    """
     give_back()
+    if clips == 0:
+        return MemoryFullError(
+            f"the memory of {device} does not suffice to load the model",
+            "use --quantize 4bit or a smaller checkpoint, or free memory; `pllava doctor` shows what fits",
+        )
     what = f"{clips} clips at once" if clips > 1 else "this clip"
     return MemoryFullError(
         f"the memory of {device} does not suffice for {what}",
@@ -48,6 +58,11 @@ def give_back() -> None:
 
 def within_memory(device: str, clips: int, work: Callable[[], T]) -> T:
     """Do `work`, which must keep its tensors to itself.
+
+    Args:
+        device: Where it takes memory.
+        clips: How many it is about; 0: the model is being loaded.
+        work: What to do.
 
     Raises:
         MemoryFullError: The memory does not suffice; nothing of the attempt is left in it.

@@ -1,7 +1,7 @@
 """What else the user could ask for where a model does not fit or takes long, and what that would take."""
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
 from pllava_cli.model.footprint import Footprint
 
@@ -17,8 +17,8 @@ class Offer:
 
     option: str
     """As it is written on the command line."""
-    bytes: Callable[[str, str], int]
-    """Bytes needed at a precision and quantisation."""
+    need: Footprint
+    """What is then needed, where nothing is kept in 8 bits beside."""
     products: int | None = None
     """Multiplications that encoding a clip would take; None: not known, or of another checkpoint."""
 
@@ -29,7 +29,7 @@ def first_that_fits(
     """The first option, or two together, with which a model would fit; `None` where there is none.
 
     Args:
-        need: The model's footprint.
+        need: The model's footprint; what it keeps in 8 bits beside would be kept with other options, too.
         option: The precision and quantisation in which it does not fit.
         room: Bytes that may be planned for.
         offers: What else the user could ask for, the best first.
@@ -37,14 +37,15 @@ def first_that_fits(
     """
     dtype, quantize = option
     packs = may_pack and quantize != "4bit"
-    packing = Offer("--quantize 4bit", need.bytes)
-    if packs and packing.bytes(dtype, "4bit") <= room:
-        return packing.option
+    packing = "--quantize 4bit"
+    if packs and need.bytes(dtype, "4bit") <= room:
+        return packing
     for offer in offers:
-        if offer.bytes(dtype, quantize) <= room:
+        then = replace(offer.need, is_rounded=need.is_rounded)
+        if then.bytes(dtype, quantize) <= room:
             return offer.option
-        if packs and offer.bytes(dtype, "4bit") <= room:
-            return f"{packing.option} {offer.option}"
+        if packs and then.bytes(dtype, "4bit") <= room:
+            return f"{packing} {offer.option}"
     return None
 
 

@@ -7,11 +7,11 @@ from pathlib import Path
 
 from pllava_cli.model import quantization
 from pllava_cli.model.config import PllavaConfig
-from pllava_cli.model.device import choose
 from pllava_cli.model.empty import shapes_of
 from pllava_cli.model.footprint import footprint
 from pllava_cli.model.modeling import PllavaForConditionalGeneration
 from pllava_cli.model.offers import NAMED, Offer
+from pllava_cli.model.placing import choose
 from pllava_cli.model.plan import RuntimePlan
 from pllava_cli.model.pooling import PoolingShape
 
@@ -55,7 +55,7 @@ class LoadOptions:
 def runtime_of(
     model: PllavaForConditionalGeneration, options: LoadOptions, dtype: str, quantize: str
 ) -> RuntimePlan:
-    """Decide where and how a network will run; raises as `device.choose` does."""
+    """Decide where and how a network will run; raises as `placing.choose` does."""
     shapes = shapes_of(model)
     packable = quantization.packable(model)
     smaller = options.smaller if "model" in options.named else ()
@@ -86,4 +86,4 @@ def _lighter(
             continue
         tokens = round(config.keep_tokens * math.prod(shape))
         need = footprint(config, shapes, packable, num_frames=frames, visual_tokens=tokens)
-        yield Offer(option, need.bytes, need.products)
+        yield Offer(option, need, need.products)

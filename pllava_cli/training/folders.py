@@ -9,6 +9,7 @@ import os
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -16,7 +17,13 @@ from safetensors.torch import save_file
 
 from pllava_cli.errors import UsageError
 from pllava_cli.loader import Checked
+from pllava_cli.model.memory import within_memory
 from pllava_cli.training.output import CONFIG, write_description, write_whole
+
+SHARD_BYTES = 1_000_000_000
+"""Largest weight file: as much is in memory while it is written."""
+MARGIN_BYTES = 32 << 20
+"""Beside the weights: the tokenizer, the index, and the file system's own."""
 
 
 @contextmanager
@@ -72,6 +79,24 @@ def _sync(folder: Path) -> None:
             os.fsync(stream.fileno())
 
 
+def check_room(target: Path, weight_bytes: int) -> None:
+    """See that a checkpoint fits the disk of the folder it is to be in, which is there.
+
+    Args:
+        target: What the checkpoint will be called.
+        weight_bytes: Of its weights.
+
+    Raises:
+        UsageError: It does not.
+    """
+    needed, free = weight_bytes + MARGIN_BYTES, shutil.disk_usage(target.parent).free
+    if free < needed:
+        raise UsageError(
+            f"{target} needs {needed / 1e9:.2f} GB of disk, and {free / 1e9:.2f} GB are free there",
+            "free some space, or name a folder on another disk with -o",
+        )
+
+
 def write_checkpoint(
     folder: Path, checked: Checked, tensors: Iterator[tuple[str, torch.Tensor]], shard_bytes: int
 ) -> tuple[int, int]:
@@ -85,8 +110,12 @@ def write_checkpoint(
 
     Returns:
         How many tensors and bytes.
+
+    Raises:
+        MemoryFullError: The memory does not suffice to make them.
     """
-    written = _write_shards(folder, tensors, shard_bytes)
+    device = checked.prepared.plan.device
+    written = within_memory(device, 0, partial(_write_shards, folder, tensors, shard_bytes))
     write_description(folder, checked)
     for file in folder.glob("*.safetensors"):
         shutil.copymode(folder / CONFIG, file)  # the library makes it the owner's alone

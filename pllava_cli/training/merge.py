@@ -4,7 +4,7 @@ The folder has the names of LLaVA's own checkpoints, so that other tools read it
 """
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,11 +18,9 @@ from pllava_cli.model.precision import TORCH_DTYPES
 from pllava_cli.model.record import is_save
 from pllava_cli.model.tensors import StoredTensor, TensorReader, list_tensors
 from pllava_cli.source import Source
-from pllava_cli.training.folders import appearing, write_checkpoint
+from pllava_cli.training.folders import SHARD_BYTES, appearing, check_room, write_checkpoint
 from pllava_cli.training.output import writing
 
-SHARD_BYTES = 5_000_000_000
-"""Largest weight file, as the published checkpoints have it."""
 _STORED = {"F64": torch.float64, "F32": torch.float32, "F16": torch.float16, "BF16": torch.bfloat16}
 _OLD_NAMES = (
     ("lm_head.", "language_model.lm_head."),
@@ -61,7 +59,7 @@ def merge(
         shard_bytes: Largest weight file.
 
     Raises:
-        PllavaError: The checkpoint cannot be read, has no LoRA, or `out` is there.
+        PllavaError: The checkpoint cannot be read, has no LoRA, or `out` is there or does not fit the disk.
     """
     if os.path.lexists(out):
         raise UsageError(f"{out} is already there", "name a folder that is not")
@@ -73,24 +71,36 @@ def merge(
         raise UsageError(f"{source.model} has no LoRA weights to merge", "use it as it is")
     cure = "name another folder, or free some space"
     with writing(out.parent, cure, named=out), appearing(out) as folder:
-        tensors = _tensors(checked, dtype, on_bytes)
+        whole = {**recipes, **_unused(checked)}
+        # Only now: what a kill had left there is gone.
+        check_room(out, sum(_written_bytes(recipe, dtype) for recipe in whole.values()))
+        tensors = _tensors(whole, checked.alpha, dtype, on_bytes)
         count, size = write_checkpoint(folder, checked, tensors, shard_bytes)
     return Merged(out, checked.alpha, count, size)
 
 
 def _tensors(
-    checked: Checked, dtype: str, on_bytes: Callable[[int, int], None]
+    recipes: Mapping[str, Recipe], alpha: float, dtype: str, on_bytes: Callable[[int, int], None]
 ) -> Iterator[tuple[str, torch.Tensor]]:
     """Yield name and value of everything that is to be written."""
-    recipes = {**checked.prepared.recipes, **_unused(checked)}
     total, done = sum(recipe.bytes for recipe in recipes.values()), 0
     reader = TensorReader()
     for name, recipe in sorted(recipes.items(), key=lambda item: reading_order(item[1])):
-        assert recipe.weight is not None, "the layout's plan fills every weight"
-        target = TORCH_DTYPES.get(dtype, _STORED[recipe.weight.dtype])
-        yield _old_name(name), merged(reader, recipe, checked.alpha).to(target, copy=True).contiguous()
+        value = merged(reader, recipe, alpha).to(_written(recipe, dtype), copy=True)
+        yield _old_name(name), value.contiguous()
         done += recipe.bytes
         on_bytes(done, total)
+
+
+def _written(recipe: Recipe, dtype: str) -> torch.dtype:
+    """The precision in which a tensor is written."""
+    assert recipe.weight is not None, "the layout's plan fills every weight"
+    return TORCH_DTYPES.get(dtype, _STORED[recipe.weight.dtype])
+
+
+def _written_bytes(recipe: Recipe, dtype: str) -> int:
+    assert recipe.weight is not None, "the layout's plan fills every weight"
+    return torch.Size(recipe.weight.shape).numel() * _written(recipe, dtype).itemsize
 
 
 def _unused(checked: Checked) -> dict[str, Recipe]:

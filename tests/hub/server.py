@@ -9,7 +9,7 @@ import json
 import re
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from functools import cache
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -69,6 +69,10 @@ class Hub:
     """By file: what is sent in place of what is listed."""
     stalls: dict[str, int] = field(default_factory=dict)
     """By file: after how many bytes the connection says nothing more until this is emptied."""
+    endless: set[str] = field(default_factory=set)
+    """Files that are sent again and again, in pieces whose number no header tells."""
+    unlisted: tuple[str, ...] = ()
+    """What listings leave out of each file: keys of its entry, or of "lfs" in it."""
     tags_differ: bool = False
     """Whether files have other ETags than the hub's, as those of a mirror may."""
     requests: list[tuple[str, str, str]] = field(default_factory=list)
@@ -132,6 +136,9 @@ class _Handler(BaseHTTPRequestHandler):
                 if len(data) >= LARGE_BYTES:
                     digest = sha256(data)
                     entry["lfs"] = {"sha256": digest, "size": len(data), "pointerSize": 134}
+                for part in (entry, entry.get("lfs", {})):
+                    for key in self.hub.unlisted:
+                        part.pop(key, None)
                 siblings.append(entry)
             answer = {"id": name, "sha": repo.commit, "private": False, "siblings": siblings}
             self._send(200, json.dumps(answer).encode(), {"Content-Type": "application/json"})
@@ -160,6 +167,9 @@ class _Handler(BaseHTTPRequestHandler):
                 self._send(404, b"", {"X-Error-Code": "EntryNotFound", "X-Repo-Commit": repo.commit})
             elif len(data) < LARGE_BYTES:
                 headers = {"ETag": f'"{git_hash(data)}"', "X-Repo-Commit": repo.commit}
+                if file in self.hub.endless:
+                    self._send_for_ever(data, headers)
+                    return
                 self._send(200, self.hub.changed.get(file, data), headers)
             else:
                 headers = {
@@ -177,6 +187,9 @@ class _Handler(BaseHTTPRequestHandler):
             self._send(200, self.hub.page_for_files, {"Content-Type": "text/html"})
             return
         data = self.hub.changed.get(file, self.hub.repos[name].files[file])
+        if file in self.hub.endless:
+            self._send_for_ever(data, {})
+            return
         status, begin = 200, 0
         headers = {"ETag": '"of-the-storage"', "Accept-Ranges": "bytes"}
         if match := re.fullmatch(r"bytes=(\d+)-", self.headers.get("Range", "")):
@@ -190,6 +203,16 @@ class _Handler(BaseHTTPRequestHandler):
                 time.sleep(0.02)
         else:
             self._send(status, data[begin:], headers, break_at=breaks.pop(0) if breaks else None)
+
+    def _send_for_ever(self, body: Data, headers: dict[str, str]) -> None:
+        self.send_response(200)
+        for name, value in (headers | {"Transfer-Encoding": "chunked"}).items():
+            self.send_header(name, value)
+        self.end_headers()
+        self.close_connection = True
+        with suppress(ConnectionError):  # the other side has had enough
+            while True:
+                self.wfile.write(b"%x\r\n%b\r\n" % (len(body), body))
 
     def _send(self, status: int, body: Data, headers: dict[str, str], break_at: int | None = None) -> None:
         self.send_response(status)

@@ -135,6 +135,38 @@ def test_what_is_not_as_listed_never_appears(run: Run, hub: server.Hub, snapshot
 PAGE = b"<html><body>Please sign in to this network</body></html>"
 
 
+@pytest.mark.parametrize("name", ["model-00002-of-00002.safetensors", "tokenizer.json"])
+def test_what_does_not_end_is_broken_off_at_its_size(
+    run: Run, hub: server.Hub, snapshot: Path, cache: Path, name: str
+) -> None:
+    hub.endless.add(name)
+    result = run("models", "pull", "birds")
+    assert result.status == 5
+    assert f"more comes of {name} than its {len(checkpoint_files()[name])} bytes" in result.err
+    assert name not in here(snapshot) and all(each.stat().st_size == 0 for each in partials(cache))
+    hub.endless.clear()
+    assert run("models", "pull", "birds").status == 0 and set(here(snapshot)) == NEEDED
+
+
+@pytest.mark.parametrize(
+    ("unlisted", "told"),
+    [
+        (("blobId", "lfs"), "lists config.json without its hash"),
+        (("blobId", "lfs", "size"), "lists config.json without its hash"),
+        (("size",), "lists a file without its size"),
+        (("sha256",), "lists a file without its hash"),
+    ],
+    ids=str,
+)
+def test_a_listing_that_says_too_little(
+    run: Run, hub: server.Hub, cache: Path, unlisted: tuple[str, ...], told: str
+) -> None:
+    hub.unlisted = unlisted
+    result = run("models", "pull", "birds")
+    assert result.status == 5 and told in result.err and "HF_ENDPOINT" in result.err
+    assert "not the hub's" not in result.err and not cache.exists()
+
+
 def test_a_page_of_a_proxy_is_no_listing(run: Run, hub: server.Hub, cache: Path) -> None:
     hub.page = PAGE
     result = run("models", "pull", "birds")

@@ -2,6 +2,7 @@
 
 import io
 import json
+import shutil
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -9,6 +10,8 @@ from pathlib import Path
 import pytest
 
 from pllava_cli import hubcache
+from pllava_cli.errors import UsageError
+from pllava_cli.hub import pulling, removing
 from tests.commands.conftest import Result
 from tests.commands.test_saves import write_save
 from tests.hub import server
@@ -35,6 +38,41 @@ def test_what_was_broken_off_goes_too(run: Run, hub: server.Hub) -> None:
         assert run("models", "pull", "birds").status == 5
     assert list(hubcache.storage(REPO).rglob("*.incomplete"))
     assert run("models", "rm", "birds", "--yes").status == 0 and not hubcache.storage(REPO).exists()
+
+
+def test_not_what_is_being_fetched(run: Run, hub: server.Hub, snapshot: Path) -> None:
+    save = write_save(snapshot)
+    tried: list[Result] = []
+
+    def on_bytes(count: int) -> None:
+        if len(tried) < 3:
+            tried.append(run("models", "rm", "birds", "--yes"))
+
+    pulling.carry_out(pulling.plan(pulling.Wanted(REPO, "main")), on_bytes)
+    for result in tried:
+        assert result.status == 2 and "another run is fetching" in result.err and "hint: wait" in result.err
+    assert len(tried) == 3 and save.exists() and server.folder_files(snapshot).keys() == NEEDED
+    assert run("models", "rm", "birds", "--yes").status == 0 and not hubcache.storage(REPO).exists()
+
+
+def test_what_is_being_deleted_is_not_fetched(run: Run, hub: server.Hub, snapshot: Path) -> None:
+    run("models", "pull", "birds")
+    removal = removing.plan("birds", REPO, "main")
+    with removing.unused(removal):
+        result = run("models", "pull", "birds", "--repair")
+        assert result.status == 2 and f"another run is deleting {REPO}" in result.err
+        removing.carry_out(removal)
+        assert run("models", "pull", "birds").status == 0  # of the folder that is deleted none is held
+    assert server.folder_files(snapshot).keys() == NEEDED
+
+
+def test_what_another_program_deletes_meanwhile_is_told(hub: server.Hub) -> None:
+    def on_bytes(count: int) -> None:
+        shutil.rmtree(hubcache.storage(REPO), ignore_errors=True)
+
+    with pytest.raises(UsageError, match="No such file") as caught:
+        pulling.carry_out(pulling.plan(pulling.Wanted(REPO, "main")), on_bytes)
+    assert "another program has deleted" in caught.value.hint
 
 
 def test_a_damaged_name_of_a_commit_does_not_hinder(run: Run, hub: server.Hub) -> None:

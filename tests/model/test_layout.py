@@ -235,17 +235,42 @@ def test_adapter_is_laid_over_its_base(tiny_network: tuple[Sizes, int]) -> None:
     shapes, depth = tiny_network
     base = plan(shapes, stored(released_shapes(SHAPES["tiny"])), depth)
     adapter = lora_pair((4, 64), (64, 4)) | {"multi_modal_projector.linear_1.bias": (64,)}
+    for name, recipe in base.items():  # the base's own LoRA is replaced
+        if recipe.lora_A and "layers.0.self_attn.q_proj" not in name:
+            stem = name.removesuffix("weight")
+            adapter |= {f"{stem}lora_A.weight": (2, 64), f"{stem}lora_B.weight": (64, 2)}
     recipes = plan(shapes, stored(adapter), depth, base)
     q_proj = recipes["model.language_model.layers.0.self_attn.q_proj.weight"]
     assert q_proj.weight is base["model.language_model.layers.0.self_attn.q_proj.weight"].weight
     assert q_proj.lora_A is not None
     assert q_proj.lora_A.shape == (4, 64)
-    # The base's own LoRA has no part in it: the adapter was trained from the bare weights.
-    assert recipes["model.language_model.layers.0.self_attn.v_proj.weight"].lora_A is None
+    v_proj = recipes["model.language_model.layers.0.self_attn.v_proj.weight"].lora_A
+    assert v_proj is not None and v_proj.shape == (2, 64)
     bias = recipes["model.multi_modal_projector.linear_1.bias"].weight
     assert bias is not None
     assert bias.key == "multi_modal_projector.linear_1.bias"
     assert bias is not base["model.multi_modal_projector.linear_1.bias"].weight
+
+
+@pytest.mark.parametrize(
+    ("adapter", "count"),
+    [
+        (lora_pair((4, 64), (64, 4)), 3),
+        ({"multi_modal_projector.linear_1.bias": (64,)}, 4),
+    ],
+    ids=["LoRA on one layer", "projector"],
+)
+def test_lora_of_the_base_is_not_lost_silently(
+    adapter: Sizes, count: int, tiny_network: tuple[Sizes, int]
+) -> None:
+    shapes, depth = tiny_network
+    base = plan(shapes, stored(released_shapes(SHAPES["tiny"])), depth)
+    with pytest.raises(CheckpointError, match=f"where the adapter has none: {count} tensors") as caught:
+        plan(shapes, stored(adapter), depth, base)
+    assert "layers.0.self_attn.v_proj.lora_A" in caught.value.message
+    assert "pllava models merge" in caught.value.hint
+    bare = plan(shapes, stored(plain_shapes(SHAPES["tiny"])), depth)
+    assert set(plan(shapes, stored(adapter), depth, bare)) == set(shapes)
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 
 import json
 import struct
+import weakref
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,9 @@ from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 
 from pllava_cli.engine import load_model
-from pllava_cli.errors import CheckpointError, UsageError
+from pllava_cli.errors import CheckpointError, MemoryFullError, UsageError
+from pllava_cli.model import filling
+from pllava_cli.model.layout import Recipe
 from pllava_cli.model.loading import Loaded, load
 from pllava_cli.model.modeling import PllavaForConditionalGeneration
 from pllava_cli.model.options import LoadOptions
@@ -322,6 +325,23 @@ class TestReading:
         assert file.stat().st_size > 1 << 30
         with pytest.raises(CheckpointError, match=r"lm_head\.weight is 4194304x64 instead of 448x64"):
             opened(folder)
+
+    def test_memory_that_does_not_suffice_after_all(
+        self, plain: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        read: list[weakref.ref[torch.Tensor]] = []
+
+        def full(reader: TensorReader, recipe: Recipe, alpha: float | None) -> torch.Tensor:
+            assert recipe.weight is not None
+            made = reader.read(recipe.weight)
+            read.append(weakref.ref(made))
+            raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB.")
+
+        monkeypatch.setattr(filling, "merged", full)
+        with pytest.raises(MemoryFullError, match="the memory of cpu does not suffice to load") as caught:
+            opened(plain)
+        assert caught.value.status == 6 and caught.value.hint.startswith("use --quantize 4bit")
+        assert caught.value.__context__ is None and [each() for each in read] == [None]
 
     def test_two_models_at_once(self, plain: Path, tmp_path: Path) -> None:
         other = write_plain(tmp_path / "other", seed=9)

@@ -13,11 +13,12 @@ from pllava_cli.errors import DeviceError
 from pllava_cli.model import device as device_module
 from pllava_cli.model.batching import _allocated
 from pllava_cli.model.config import read_config
-from pllava_cli.model.device import DeviceInfo, choose
+from pllava_cli.model.device import DeviceInfo
 from pllava_cli.model.empty import empty_model
 from pllava_cli.model.footprint import Footprint
 from pllava_cli.model.generation import prefill
 from pllava_cli.model.modeling import PllavaForConditionalGeneration
+from pllava_cli.model.placing import choose
 from pllava_cli.model.spreading import connect, split
 
 GB = 1_000_000_000

@@ -1,6 +1,8 @@
 """Merging: one plain folder that says the same, appears whole or not at all, and can be trained from."""
 
 import json
+import shutil
+from collections import namedtuple
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -12,7 +14,8 @@ from safetensors.torch import load_file
 
 from benchmarks.random_checkpoint import write
 from pllava_cli import load_model
-from pllava_cli.errors import UsageError
+from pllava_cli.errors import MemoryFullError, UsageError
+from pllava_cli.model.tensors import TensorReader
 from pllava_cli.source import Source
 from pllava_cli.training import folders, run
 from pllava_cli.training.merge import merge
@@ -132,6 +135,34 @@ def test_a_merge_that_does_not_fit_the_disk_is_told_and_removed(released: Path, 
         merge(Source(str(released)), tmp_path / "out")
     assert caught.value.message == f"cannot write {tmp_path / 'out'}: file too large"
     assert "free some space" in caught.value.hint
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("dtype", ["auto", "fp32"])
+def test_free_disk_is_looked_at_first(
+    released: Path, tmp_path: Path, dtype: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    usage = namedtuple("usage", "total used free")
+    needed = merge(Source(str(released)), tmp_path / "first", dtype=dtype).bytes + folders.MARGIN_BYTES
+    with monkeypatch.context() as patch:
+        patch.setattr(shutil, "disk_usage", lambda _: usage(10**9, 0, needed - 1))
+        patch.setattr(TensorReader, "read", None)
+        with pytest.raises(UsageError, match=r"out needs 0\.03 GB of disk, and 0\.03 GB are free") as caught:
+            merge(Source(str(released)), tmp_path / "out", dtype=dtype)
+    assert "with -o" in caught.value.hint and [each.name for each in tmp_path.iterdir()] == ["first"]
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: usage(10**9, 0, needed))
+    merge(Source(str(released)), tmp_path / "out", dtype=dtype)
+
+
+def test_memory_that_does_not_suffice_is_told(
+    released: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object) -> None:
+        raise RuntimeError("[enforce fail at alloc_cpu.cpp:117] DefaultCPUAllocator: can't allocate memory")
+
+    monkeypatch.setattr("pllava_cli.training.merge.merged", full)
+    with pytest.raises(MemoryFullError, match="the memory of cpu does not suffice"):
+        merge(Source(str(released)), tmp_path / "out")
     assert list(tmp_path.iterdir()) == []
 
 
