@@ -96,8 +96,8 @@ def suits_eight_bits(product: Product) -> bool:
     """Whether many rows had better be multiplied in 8 bits.
 
     They had on a CPU with instructions for it, unless the layers are so narrow that rounding takes all that
-    it gains: with AVX512-VNNI a layer of 4096 x 4096 and 2481 rows took 259 ms instead of 550, unpacking and
-    rounding the weight included, one of 1024 x 1024 and 2308 rows 17 instead of 30 (one thread). Units, not
+    it gains: with AVX512-VNNI a layer of 4096 x 4096 and 2481 rows took 192 ms instead of 518, unpacking and
+    rounding the weight included, one of 1024 x 1024 and 2308 rows 13 instead of 29 (one thread). Units, not
     a measurement: beside other programs that gave from 1.3 to 2.1 times as fast, and a record tells of it.
 
     Args:

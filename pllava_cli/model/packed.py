@@ -23,7 +23,7 @@ Linear4bit: Any = bnb.nn.Linear4bit
 
 PANEL = 32
 """Rows of the weight that bitsandbytes interleaves for AVX512-BF16 (`_convert_weight_packed_for_cpu`)."""
-_PANELS_AT_ONCE = 4
+_PANELS_AT_ONCE = 16
 """Put back into order in one go: what is read and written then stays in a core's cache."""
 
 
