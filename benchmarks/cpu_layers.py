@@ -9,6 +9,7 @@ spends, which other programs change little.
 """
 
 import argparse
+import importlib.util
 import time
 from collections.abc import Callable, Iterator
 from functools import partial
@@ -52,6 +53,25 @@ def ways(weight: Tensor) -> Iterator[tuple[str, torch.dtype, Product]]:
     yield "fp32 rounded to int8", torch.float32, partial(eight_bits.multiply, weight=weight)
     yield "NF4 rounded to int8", torch.float32, partial(multiply_rounded, packed)
     yield "8 bits, bitsandbytes", torch.float32, kept_in_eight_bits(weight)
+    parts = list(eight_bits.rounded_rows(weight))
+    yield "8 bits, as here", torch.float32, partial(multiply_kept, parts, len(weight))
+    if importlib.util.find_spec("torchao"):
+        yield "8 bits, torchao", torch.float32, torchao_layer(weight)
+
+
+def multiply_kept(weight: list[eight_bits.RoundedRows], outputs: int, x: Tensor) -> Tensor:
+    """As `EightBitLinear` does."""
+    return eight_bits.multiply_rounded(x, weight, outputs)
+
+
+def torchao_layer(weight: Tensor) -> nn.Module:
+    """A layer of torchao, which is no dependency, with weight and input in 8 bits."""
+    from torchao.quantization import Int8DynamicActivationInt8WeightConfig, quantize_
+
+    layer = nn.Linear(weight.shape[1], weight.shape[0], bias=False)
+    layer.weight = nn.Parameter(weight, requires_grad=False)
+    quantize_(layer, Int8DynamicActivationInt8WeightConfig())
+    return layer.eval()
 
 
 def multiply_wide(weight: Tensor, x: Tensor) -> Tensor:
