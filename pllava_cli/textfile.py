@@ -86,7 +86,8 @@ def lines(
         nul_hint: What to do if it holds NUL bytes.
 
     Raises:
-        UsageError: It is not UTF-8 or ASCII: it has NUL bytes, the mark of UTF-16, or no end of line.
+        UsageError: It is not UTF-8 or ASCII: it has NUL bytes, the mark of another encoding, or no end of
+            line.
     """
     number = 0
     try:

@@ -79,6 +79,21 @@ def missing_folder(path: Path) -> UsageError:
 
 
 @contextmanager
+def advising(elsewhere: str | None) -> Iterator[None]:
+    """Have errors advise what a command has that names no file with -o.
+
+    Args:
+        elsewhere: What to do in place of `ELSEWHERE`; None: there is no other place for what is written.
+    """
+    try:
+        yield
+    except UsageError as error:
+        hint = error.hint if elsewhere is not None else error.hint.replace(f", or {ELSEWHERE}", "")
+        hint = hint.replace(ELSEWHERE, elsewhere or "see what it is, and who may write to it")
+        raise UsageError(error.message, hint, error.status) from None
+
+
+@contextmanager
 def replacing(path: Path) -> Iterator[IO[bytes]]:
     """Write a file that appears under its name once it is whole; until then what was there stays.
 
@@ -115,7 +130,7 @@ def replacing(path: Path) -> Iterator[IO[bytes]]:
 
 def _held(path: Path, target: Path, stack: ExitStack) -> os.stat_result | None:
     """Lock what is there, if anything is."""
-    if not check_regular(target):
+    if not check_regular(target, ELSEWHERE):
         return None
     stream = stack.enter_context(target.open("r+b"))
     lock(path, stream.fileno())

@@ -11,7 +11,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import IO, ClassVar, Self
 
-from pllava_cli.batch.disk import is_in_place, lock, missing_folder, sync, sync_folder, unwritable
+from pllava_cli.batch.disk import ELSEWHERE, is_in_place, lock, missing_folder, sync, sync_folder, unwritable
 from pllava_cli.errors import UsageError
 from pllava_cli.jsonlines import Line, LineError, is_torn, lines
 from pllava_cli.textfile import check_regular, unreadable
@@ -63,7 +63,7 @@ class GrowingFile(ABC):
         """
         file = cls(path, -1)
         try:
-            if check_regular(path):
+            if check_regular(path, ELSEWHERE):
                 with path.open("rb") as stream:
                     file._read(stream, mend=False)
         except OSError as error:
@@ -133,7 +133,7 @@ def _opened(path: Path) -> tuple[int, bool]:
     Raises:
         UsageError: It can hold no lines, or cannot be written.
     """
-    is_new = not check_regular(path)
+    is_new = not check_regular(path, ELSEWHERE)
     try:
         return os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o666), is_new
     except FileNotFoundError:

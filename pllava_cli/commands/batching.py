@@ -21,7 +21,7 @@ from pllava_cli.batch.output import Output
 from pllava_cli.batch.planning import Planned, Planner
 from pllava_cli.batch.sharding import shard
 from pllava_cli.batch.work import Work
-from pllava_cli.commands import places, running, summary, working
+from pllava_cli.commands import fitting, places, summary, working
 from pllava_cli.commands.request import Request, Sources
 from pllava_cli.commands.working import Warnings, Working
 from pllava_cli.errors import ExitStatus, UsageError
@@ -36,7 +36,7 @@ def run(terminal: Terminal, request: Request) -> int:
     flagged: Collection[bytes] = frozenset()
     with ExitStack() as stack:
         works: Iterable[Work] = _works(request, warnings)
-        fitted = running.fit(terminal, request.settings)
+        fitted = fitting.fit(terminal, request.settings)
         journal = _journal(terminal, request)
         stack.callback(journal.close)
         if journal.cut_bytes:

@@ -29,7 +29,7 @@ class Held:
         self._captioner: Captioner | None = None
 
     def captioner(self, terminal: Terminal, fitted: Settings) -> "Captioner":
-        """Return the checkpoint with settings from `running.fit`; what was handed out before is no more.
+        """Return the checkpoint with settings from `fitting.fit`; what was handed out before is no more.
 
         Raises:
             PllavaError: As `running.load`.

@@ -15,7 +15,7 @@ import typer
 from typer import Option
 
 from pllava_cli import registry, settings
-from pllava_cli.errors import PllavaError
+from pllava_cli.errors import PllavaError, UsageError
 from pllava_cli.precisions import DTYPES, ENCODINGS, QUANTIZATIONS
 from pllava_cli.terminal import Terminal
 
@@ -237,11 +237,24 @@ class CaptionFlags(RunFlags):
 
 
 Flags = TypeVar("Flags", bound=OutputFlags)
+Word = TypeVar("Word", bound=str)
 
 
 def settings_of(kind: type[OutputFlags]) -> list[str]:
     """Return the names of the settings that a command has flags for, in the order of its help."""
     return [each.name for each in fields(kind) if each.name in settings.OPTIONS and each.name not in kind.own]
+
+
+def one_of(flag: str, text: str | None, words: tuple[Word, ...]) -> Word:
+    """Read which of a few words is said; None, not said: the first of them.
+
+    Raises:
+        UsageError: It is none of them.
+    """
+    found = next((word for word in words if text in (word, None)), None)
+    if found is None:
+        raise UsageError(f"{flag}: unknown {text!r}", f"choose one of: {', '.join(words)}")
+    return found
 
 
 def said(flags: OutputFlags) -> dict[str, Any]:

@@ -13,7 +13,7 @@ from typing import Any, Protocol
 
 from pllava_cli import processors
 from pllava_cli.batch.pipeline import Runner
-from pllava_cli.commands import running
+from pllava_cli.commands import fitting, running
 from pllava_cli.commands.held import Held
 from pllava_cli.commands.staffing import Needs
 from pllava_cli.crew import process
@@ -35,7 +35,7 @@ LIBRARY_VARIABLES = (
     "TRANSFORMERS_VERBOSITY",
     "TOKENIZERS_PARALLELISM",
 )
-"""What `running.prepare_libraries` has set, for the libraries of other machines too."""
+"""What `fitting.prepare_libraries` has set, for the libraries of other machines too."""
 
 
 class Place(Protocol):
@@ -99,7 +99,7 @@ def _foresee_on(names: tuple[str, ...], settings: Settings) -> Recording:
         raise DeviceError(
             f"--devices {gone}: this machine has {found} that torch can use", "see `pllava doctor`"
         )
-    return running.foresee(replace(settings, device=names[0]))
+    return fitting.foresee(replace(settings, device=names[0]))
 
 
 @dataclass(frozen=True)
@@ -112,7 +112,7 @@ class Here:
 
     def foresee(self) -> Recording:
         """Say what all records will have in common."""
-        return replace(running.foresee(self.fitted), turn=self.needs.turn)
+        return replace(fitting.foresee(self.fitted), turn=self.needs.turn)
 
     def open(self) -> tuple[Recording, Runner]:
         """Load the checkpoint."""
@@ -204,7 +204,7 @@ class OnCluster:
     def _foreseen(self) -> Recording:
         share = self._share
         self.terminal.progress.update("looking at the checkpoint", 0, 0)
-        look = Within(_surroundings({}), partial(running.foresee, self._settings(share)))
+        look = Within(_surroundings({}), partial(fitting.foresee, self._settings(share)))
         recording: Recording = self._cluster.do(look, share, self.terminal.note)
         return replace(recording, turn=self.needs.turn)
 

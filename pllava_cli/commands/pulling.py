@@ -9,8 +9,8 @@ import typer
 from typer import Option
 
 from pllava_cli import hubcache, registry, settings
+from pllava_cli.commands.fitting import prepare_libraries
 from pllava_cli.commands.options import OfflineOption, OutputFlags, complete_models, said, takes
-from pllava_cli.commands.running import prepare_libraries
 from pllava_cli.errors import ExitStatus, UsageError
 from pllava_cli.terminal import Terminal
 

@@ -5,18 +5,16 @@ has been found sound, as it brings torch with it.
 """
 
 import gc
-import os
 import sys
-import warnings
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from pllava_cli import records, registry
-from pllava_cli.errors import CheckpointError, PllavaError
+from pllava_cli import records
+from pllava_cli.commands.fitting import checkpoint_options, fit, record_decoding
+from pllava_cli.errors import PllavaError
 from pllava_cli.inputs import Clip
-from pllava_cli.prompts import CAPTION, SYSTEM, check_text
 from pllava_cli.recording import Recording, model_of
-from pllava_cli.settings import Settings, described
+from pllava_cli.settings import Settings
 from pllava_cli.terminal import Terminal
 
 if TYPE_CHECKING:
@@ -126,11 +124,6 @@ def recording_of(settings: Settings, captioner: "Captioner") -> Recording:
     )
 
 
-def record_decoding(settings: Settings) -> records.Decoding:
-    """Return what records say of how tokens are chosen."""
-    return records.Decoding(settings.max_new_tokens, settings.temperature, settings.top_p, settings.seed)
-
-
 def load(
     terminal: Terminal, settings: Settings, window: tuple[float | None, float | None] = (None, None)
 ) -> Run:
@@ -144,87 +137,6 @@ def load(
     return Run(terminal, fitted, load_captioner(terminal, fitted), records.Segment(0, *window))
 
 
-def fit(terminal: Terminal, settings: Settings) -> Settings:
-    """Return the settings as they fit the checkpoint, having refused in a moment what can be.
-
-    Raises:
-        PllavaError: As `load`, without a look at the weights.
-    """
-    check_text(settings.system or "", "the system text")
-    check_text(settings.prompt or "", "the prompt")
-    for name, value, origin in described(settings):
-        terminal.detail(f"{name} = {value}  ({origin})")
-    prepare_libraries(settings.offline, quietly=terminal.verbose < 2)
-    for name in filter(None, (settings.model, settings.base)):  # in a moment, before torch is imported
-        _locate(terminal, registry.find(name), settings)
-    if settings.base is None:
-        _locate_base(terminal, settings)
-    fitted = _within_checkpoint(settings)
-    for name, value, _ in sorted(set(described(fitted)) - set(described(settings))):
-        terminal.detail(f"{name} = {value}  (the checkpoint's own is less than the preset's)")
-    return fitted
-
-
-def _locate(terminal: Terminal, checkpoint: registry.Checkpoint, settings: Settings) -> None:
-    """Make sure that a checkpoint is on this machine; what is missing is fetched only if the user says so.
-
-    Raises:
-        CheckpointError: It is not there, or is no checkpoint.
-    """
-    try:
-        registry.locate(checkpoint, offline=settings.offline)
-    except CheckpointError as error:
-        if checkpoint.repo is None or settings.offline:
-            raise
-        question = f"{error.message}. Fetch it now from {checkpoint.repo}?"
-        if not settings.pull and not (terminal.can_ask() and terminal.agreed(question)):
-            raise
-        from pllava_cli.commands import pulling
-
-        pulling.fetch(terminal, checkpoint)
-
-
-def _locate_base(terminal: Terminal, settings: Settings) -> None:
-    """Make sure that what an adapter lies over is on this machine too; as `_locate`."""
-    checkpoint = registry.find(settings.model)
-    folder = registry.locate(checkpoint, offline=settings.offline)
-    base = registry.base_named(checkpoint, folder)
-    if base is None:
-        return
-    try:
-        _locate(terminal, registry.find(base), settings)
-    except CheckpointError as error:
-        raise registry.without_base(folder, base, error) from None
-
-
-def foresee(settings: Settings) -> Recording:
-    """Return what records will have in common, from a look at the checkpoint without its weights.
-
-    Raises:
-        PllavaError: It cannot be loaded.
-    """
-    from pllava_cli.loader import check_checkpoint
-
-    checked = check_checkpoint(settings.model, **_checkpoint_options(settings))
-    prepared = checked.prepared
-    slots, rows, columns = prepared.model.config.pooling_shape
-    model = records.Model(
-        name=checked.checkpoint.name,
-        revision=checked.checkpoint.revision,
-        base=str(checked.base) if checked.base else None,
-        alpha=checked.alpha if prepared.has_lora else None,
-        dtype=prepared.plan.dtype,
-        quantize=prepared.plan.quantize,
-        num_frames=prepared.model.config.num_frames,
-        pooling_shape=(slots, rows, columns),
-        keep_tokens=settings.keep_tokens,
-        encode=prepared.plan.encode,
-    )
-    system = SYSTEM if settings.system is None else settings.system
-    prompt = CAPTION if settings.prompt is None else settings.prompt
-    return Recording(model, record_decoding(settings), system, prompt)
-
-
 def load_captioner(
     terminal: Terminal, fitted: Settings, visual_store: "VisualStore | None" = None
 ) -> "Captioner":
@@ -232,23 +144,6 @@ def load_captioner(
     captioner = _captioner(terminal, fitted, visual_store)
     _tell(terminal, captioner)
     return captioner
-
-
-def _within_checkpoint(settings: Settings) -> Settings:
-    """Reduce what a preset gives to what the checkpoint has itself: a preset never makes it dearer."""
-    if not settings.from_preset:
-        return settings
-    named = registry.find(settings.model)
-    written = registry.surveyed(named)  # what weights.toml leaves out, its files say
-    num_frames, pooling_shape = settings.num_frames, settings.pooling_shape
-    own_frames = named.num_frames or written.num_frames
-    own_shape = named.pooling_shape or written.pooling_shape
-    if "frames" in settings.from_preset and num_frames and own_frames:
-        num_frames = min(num_frames, own_frames)
-    if "pooling_shape" in settings.from_preset and isinstance(pooling_shape, tuple) and own_shape:
-        slots, rows, columns = map(min, pooling_shape, own_shape)
-        pooling_shape = slots, rows, columns
-    return replace(settings, num_frames=num_frames, pooling_shape=pooling_shape)
 
 
 def _captioner(
@@ -273,25 +168,10 @@ def captioner_arguments(settings: Settings, visual_store: "VisualStore | None" =
     kept = {} if visual_store is None else {"visual_store": visual_store}
     return {
         "model": settings.model,
-        **_checkpoint_options(settings),
+        **checkpoint_options(settings),
         "system": settings.system,
         "decode_timeout_s": settings.decode_timeout_s,
         **kept,
-    }
-
-
-def _checkpoint_options(settings: Settings) -> dict[str, Any]:
-    return {
-        "alpha": settings.alpha,
-        "dtype": settings.dtype,
-        "quantize": settings.quantize,
-        "encode": settings.encode,
-        "device": settings.device,
-        "base": settings.base,
-        "num_frames": settings.num_frames,
-        "pooling_shape": settings.pooling_shape,
-        "keep_tokens": settings.keep_tokens,
-        "offline": settings.offline,
     }
 
 
@@ -317,14 +197,3 @@ def release() -> None:
         from pllava_cli.model.memory import give_back
 
         give_back()
-
-
-def prepare_libraries(offline: bool, *, quietly: bool) -> None:
-    """Set what the libraries read when they are first imported."""
-    if quietly:
-        warnings.simplefilter("ignore")  # meant for developers; what the user should know, the engine says
-    os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")  # ours is the one progress display
-    os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
-    os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")  # warns about forks otherwise
-    if offline:
-        os.environ["HF_HUB_OFFLINE"] = os.environ["TRANSFORMERS_OFFLINE"] = "1"

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Literal, get_args
 from typer import Option
 
 from pllava_cli import settings
-from pllava_cli.commands.options import OutputFlags, complete_from, in_run
+from pllava_cli.commands.options import OutputFlags, complete_from, in_run, one_of
 from pllava_cli.crew.address import Address, check_installed
 from pllava_cli.errors import UsageError
 from pllava_cli.records import Turn
@@ -218,8 +218,4 @@ def check_engine(name: str | None) -> Engine:
     Raises:
         UsageError: There is no such engine.
     """
-    if name == "ray":
-        return "ray"
-    if name not in (None, "local"):
-        raise UsageError(f"--engine: unknown {name!r}", f"choose one of: {', '.join(get_args(Engine))}")
-    return "local"
+    return one_of("--engine", name, get_args(Engine))

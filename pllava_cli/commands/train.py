@@ -86,7 +86,7 @@ def train(
     main_process = os.environ.get("RANK", "0") == "0"
     if not main_process:
         terminal.configure(quiet=True, verbose=0)
-    from pllava_cli.commands.running import prepare_libraries
+    from pllava_cli.commands.fitting import prepare_libraries
 
     prepare_libraries(True, quietly=terminal.verbose < 2)  # training asks no network for anything
     terminal.progress.update("starting", 0, 0)

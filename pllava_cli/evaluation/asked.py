@@ -177,17 +177,11 @@ class Asked:
         clips, number, seed = plain["clips"], plain["sample"], plain["sample_seed"]
         instruction, scoring = plain["instruction"], plain["scoring"]
         split = plain.get("split")  # a later field
-        optional = (clips, instruction, split)
-        texts = (
-            plain["benchmark"],
-            plain["data"],
-            scoring,
-            *plain["tasks"],
-            *(each or "" for each in optional),
-        )
+        given = (each for each in (clips, instruction, split) if each is not None)
+        texts = (plain["benchmark"], plain["data"], scoring, *plain["tasks"], *given)
         if not all(isinstance(each, str) for each in texts) or scoring not in get_args(Scoring):
             raise ValueError
-        if not isinstance(seed, int) or not (number is None or isinstance(number, int)):
+        if not isinstance(seed, int) or not (number is None or (isinstance(number, int) and number > 0)):
             raise ValueError
         return cls(
             plain["benchmark"],

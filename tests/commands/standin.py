@@ -13,7 +13,7 @@ import pytest
 
 from pllava_cli import app
 from pllava_cli.batch.pipeline import Pipeline, Runner
-from pllava_cli.commands import places, running
+from pllava_cli.commands import fitting, places
 from pllava_cli.commands.staffing import Needs
 from pllava_cli.errors import UsageError
 from pllava_cli.recording import Recording
@@ -85,7 +85,7 @@ def stage(monkeypatch: pytest.MonkeyPatch) -> Stage:
             raise UsageError(f"{fitted.num_frames} frames are too many", "choose fewer")
 
     monkeypatch.setattr(places, "find", find)
-    monkeypatch.setattr(running, "foresee", foresee)
+    monkeypatch.setattr(fitting, "foresee", foresee)
     return stage
 
 

@@ -3,6 +3,7 @@
 Flags become a request here, and whatever can be refused is refused; `evaluating` does the work.
 """
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -156,8 +157,6 @@ def captions(
     and captions are taken from a file of records or any other that names the clips. BLEU, ROUGE-L and
     CIDEr-D need the extra `eval`.
     """
-    from pllava_cli.commands.evaluation.results import score_made
-
     sample = sampled(flags)
     clips = None
     if flags.data is not None or flags.captions is None:
@@ -169,10 +168,16 @@ def captions(
     made = absolute(flags.captions, "the file of captions", "name a .jsonl or .json file")
     if flags.dry_run or flags.redo:
         raise UsageError("--captions asks nothing", "leave --dry-run and --redo out")
-    return score_made(terminal, flags, asked, made)
+    return _put(terminal, flags, asked, made)
 
 
-def _put(terminal: Terminal, flags: EvalFlags, asked: Asked) -> int:
-    from pllava_cli.commands.evaluation import evaluating  # not for --help
+def _put(terminal: Terminal, flags: EvalFlags, asked: Asked, made: Path | None = None) -> int:
+    """Have it answered and scored, or answers scored that were made before; returns the exit status."""
+    from pllava_cli.batch.disk import advising  # none of these for --help
+    from pllava_cli.commands.evaluation import evaluating, results
+    from pllava_cli.evaluation.rundir import ELSEWHERE
 
-    return evaluating.run(terminal, flags, asked)
+    with advising(ELSEWHERE):
+        if made is not None:
+            return results.score_made(terminal, flags, asked, made)
+        return evaluating.run(terminal, flags, asked)

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pllava_cli import registry
-from pllava_cli.commands import running, staffing
+from pllava_cli.commands import fitting, staffing
 from pllava_cli.commands.evaluation import display
 from pllava_cli.commands.evaluation.flags import EvalFlags
 from pllava_cli.commands.evaluation.given import most_kept_bytes, output
@@ -72,7 +72,7 @@ def _visual_store(terminal: Terminal, flags: EvalFlags) -> "VisualStore | None":
 def _run_one(evaluation: Evaluation, folder: RunFolder, setting: Setting) -> int:
     """Run the only setting; returns the exit status."""
     terminal = evaluation.terminal
-    done = evaluation.run(folder, setting, running.fit(terminal, setting.settings))
+    done = evaluation.run(folder, setting, fitting.fit(terminal, setting.settings))
     if done.result is not None:
         show(terminal, folder, done.result, as_json=evaluation.flags.json)
         if evaluation.asked.is_judged:
@@ -84,7 +84,7 @@ def _run_one(evaluation: Evaluation, folder: RunFolder, setting: Setting) -> int
 def _run_sweep(evaluation: Evaluation, out: Path, settings: Sequence[Setting]) -> int:
     """Run every setting in a folder of its own within `out`; returns the exit status."""
     terminal, is_dry = evaluation.terminal, evaluation.flags.dry_run
-    fitted = [running.fit(terminal, each.settings) for each in settings]
+    fitted = [fitting.fit(terminal, each.settings) for each in settings]
     _check(evaluation, settings, fitted)
     if not is_dry:
         RunFolder(out).begin(evaluation.asked)
@@ -116,7 +116,7 @@ def _check(evaluation: Evaluation, settings: Sequence[Setting], fitted: Sequence
         looked.append(each)
         evaluation.terminal.progress.update("looking at the checkpoint", 0, 0)
         try:
-            running.foresee(each)
+            fitting.foresee(each)
         except UsageError as error:
             raise UsageError(f"{setting.folder}: {error.message}", error.hint) from None
     evaluation.terminal.pause()

@@ -8,6 +8,7 @@ from typing import get_args
 
 from pllava_cli import inputs, registry, settings
 from pllava_cli.commands.evaluation.flags import EvalFlags, SampleFlags
+from pllava_cli.commands.options import one_of
 from pllava_cli.commands.staffing import count
 from pllava_cli.errors import UsageError
 from pllava_cli.evaluation.benchmarks.sample import Sample
@@ -35,11 +36,7 @@ def scoring(text: str | None) -> Scoring:
     Raises:
         UsageError: There are no such rules.
     """
-    if text == "reference":
-        return "reference"
-    if text not in (None, "strict"):
-        raise UsageError(f"--scoring: unknown {text!r}", f"choose one of: {', '.join(get_args(Scoring))}")
-    return "strict"
+    return one_of("--scoring", text, get_args(Scoring))
 
 
 def sampled(flags: SampleFlags) -> Sample | None:

@@ -98,6 +98,14 @@ def judge(
     """
     path = inputs.named(folder, "the folder of a run", "name one that `pllava eval` has written")
     chosen = _judge(flags)
+    from pllava_cli.batch.disk import advising
+
+    with advising(None):
+        return _have_judged(terminal, flags, path, chosen)
+
+
+def _have_judged(terminal: Terminal, flags: JudgeFlags, path: Path, chosen: "Judge") -> int:
+    """Ask a judge what is not judged yet, and score the run anew; returns the exit status."""
     from pllava_cli.commands.evaluation.display import status
     from pllava_cli.commands.evaluation.results import finish, show
     from pllava_cli.evaluation.answering import pipeline

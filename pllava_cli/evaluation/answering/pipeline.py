@@ -105,7 +105,7 @@ def _said(item: Item, found: _Found | None) -> Said:
 def _records(journal: Path) -> Iterator[Parsed]:
     """Yield the records of a file, without the last line if a kill has torn it."""
     try:
-        if not check_regular(journal):
+        if not check_regular(journal, "move it away"):
             return
         with journal.open("rb") as stream:
             for line in lines(stream):
@@ -116,7 +116,7 @@ def _records(journal: Path) -> Iterator[Parsed]:
                         return
                     raise UsageError(
                         f"{journal} holds something else than records: line {line.number} is {error}",
-                        f"see `pllava check {journal}`, or name another folder with -o",
+                        f"see `pllava check {journal}`, and take the line out",
                     ) from None
     except OSError as error:
         raise unreadable(journal, error) from None

@@ -136,7 +136,7 @@ def _checked(name: str, text: str, file: str) -> str:
 
 def _read(file: Path) -> str:
     try:
-        with opened(file) as stream:
+        with opened(file, "put a file of text in its place") as stream:
             raw = stream.read(MAX_BYTES + 1)
         if len(raw) > MAX_BYTES:
             raise UsageError(f"{file} is longer than {MAX_BYTES >> 10} KiB", "name a file of instructions")

@@ -6,13 +6,11 @@ parameters) · `item` · `dimension` · `model` · `replied_model` · `endpoint`
 """
 
 import json
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Self
 
-from pllava_cli.batch.disk import ELSEWHERE
+from pllava_cli.batch.disk import advising
 from pllava_cli.batch.growing import GrowingFile
 from pllava_cli.errors import UsageError
 from pllava_cli.evaluation.judging.judgements import Judgement
@@ -39,7 +37,7 @@ class Store(GrowingFile):
     @classmethod
     def open(cls, path: Path) -> Self:
         """Open a store, new or gone on with; as `GrowingFile.open`."""
-        with _hinted():
+        with advising(None):  # the file belongs to the run's folder
             return super().open(path)
 
     def __len__(self) -> int:
@@ -60,7 +58,7 @@ class Store(GrowingFile):
         Raises:
             UsageError: It cannot be written; the file is left as it was before.
         """
-        with _hinted():
+        with advising(None):
             self._append(_line(key, judgement))
         self._newest[key] = replace(judgement, key=key)
 
@@ -72,16 +70,6 @@ class Store(GrowingFile):
         return UsageError(
             f"{self._path} holds something else than verdicts: line {line.number} is {error}", _HINT
         )
-
-
-@contextmanager
-def _hinted() -> Iterator[None]:
-    """Give no hint at a flag that is not there: the file belongs to the run's folder."""
-    try:
-        yield
-    except UsageError as error:
-        hint = error.hint.replace(f", or {ELSEWHERE}", "").replace(ELSEWHERE, "see who may write to it")
-        raise UsageError(error.message, hint) from None
 
 
 def _line(key: str, judgement: Judgement) -> bytes:

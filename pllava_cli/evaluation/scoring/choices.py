@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from string import ascii_uppercase
 from typing import get_args
 
-from pllava_cli.evaluation.items import Average, Benchmark, Group, Kind, Result, Said, Verdict
+from pllava_cli.evaluation.items import NOT_ANSWERED, Average, Benchmark, Group, Kind, Result, Said, Verdict
 from pllava_cli.evaluation.scoring.chosen_option import Scoring, names_a_letter, reference, strict
 from pllava_cli.evaluation.scoring.verdicts import is_spoken, unspoken
 from pllava_cli.multiple_choice import REPLY_START
@@ -31,12 +31,14 @@ def score(benchmark: Benchmark, said: Sequence[Said], scoring: Scoring) -> Resul
 
     Args:
         benchmark: What was asked.
-        said: What was said, in the benchmark's order; it may lack items that were not reached.
+        said: What was said, in the benchmark's order; it may lack items that were not reached, or hold them
+            as not answered yet: these count as nothing.
         scoring: By which rule.
 
     Returns:
         A row a task in the benchmark's order, with per cent right of all that was asked.
     """
+    said = [each for each in said if each.error != NOT_ANSWERED]
     verdicts = [_verdict(each, scoring) for each in said]
     by_task: dict[str, list[Verdict]] = {item.group: [] for item in benchmark.items}
     for verdict in verdicts:

@@ -485,6 +485,16 @@ def test_a_broken_note_of_what_was_asked_is_no_benchmarks_file(
     assert Path("out/asked.json").read_bytes() == content
 
 
+@pytest.mark.parametrize("name", ["answers.jsonl", "report.md"])
+def test_what_is_in_the_way_is_in_a_folder_that_may_be_another(run: Run, name: str) -> None:
+    assert run("mc", "questions.jsonl", "-o", "out").status == 0
+    Path("out", name).unlink()
+    Path("out", name).mkdir()
+    refused = run("mc", "questions.jsonl", "-o", "out")
+    assert refused.status == 2 and f"out/{name} is a directory" in refused.err
+    assert "hint: name another folder with -o" in refused.err
+
+
 def test_the_folder_is_named_after_benchmark_and_checkpoint(run: Run) -> None:
     assert run("mc", "questions.jsonl").status == 0
     assert Path("eval-mc-checkpoint/result.json").is_file()

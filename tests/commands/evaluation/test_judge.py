@@ -256,6 +256,22 @@ def test_a_judge_that_does_not_reply_leaves_the_run_as_it_was(run: Run, server: 
     assert Path("out/result.json").read_bytes() == before
 
 
+def test_what_is_in_the_way_is_told_without_options_that_there_are_not(run: Run, server: Server) -> None:
+    assert run(*ANSWER).status == 0
+    for name in ("verdicts.jsonl", "report.md", "answers.jsonl"):
+        file, kept = Path("out", name), Path("kept")
+        if file.exists():
+            file.rename(kept)
+        file.mkdir()
+        refused = run(*judged(server))
+        assert refused.status == 2 and f"out/{name} is a directory" in refused.err, refused.err
+        hint = refused.err.partition("hint: ")[2]
+        assert hint and " -o" not in hint and ".jsonl" not in hint
+        file.rmdir()
+        if kept.exists():
+            kept.rename(file)
+
+
 def test_only_what_the_run_has_answered_is_judged(run: Run, server: Server) -> None:
     Path("vcg/Videos/Benchmarking/clip0.mp4").write_bytes(b"")
     assert run(*ANSWER).status == 3

@@ -8,7 +8,6 @@ from pllava_cli import prompts
 from pllava_cli.errors import UsageError
 from pllava_cli.evaluation.benchmarks import captions
 from pllava_cli.evaluation.items import Benchmark
-from pllava_cli.evaluation.scoring import metrics
 from tests.evaluation.threeclips import THREE, file_of, folder_of
 
 
@@ -18,13 +17,7 @@ def data(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def library(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The library is there, for what only asks whether it is."""
-    monkeypatch.setattr(metrics, "find_spec", lambda name: object())
-
-
-@pytest.fixture
-def three(tmp_path: Path, data: Path, library: None) -> Benchmark:
+def three(tmp_path: Path, data: Path) -> Benchmark:
     return captions.read(file_of(tmp_path, THREE), data)
 
 
@@ -40,14 +33,14 @@ def test_items_ask_for_a_caption_as_pllava_does(three: Benchmark, data: Path) ->
     assert three.faults == []
 
 
-def test_a_clip_that_is_not_there_stays(tmp_path: Path, data: Path, library: None) -> None:
+def test_a_clip_that_is_not_there_stays(tmp_path: Path, data: Path) -> None:
     file = file_of(tmp_path, [*THREE, {"video": "gone.mp4", "caption": "x"}])
     benchmark = captions.read(file, data)
     assert benchmark.items[-1].clip == data / "gone.mp4"
     assert benchmark.faults == []
 
 
-def test_a_clip_that_may_be_either_of_two_is_a_fault(tmp_path: Path, data: Path, library: None) -> None:
+def test_a_clip_that_may_be_either_of_two_is_a_fault(tmp_path: Path, data: Path) -> None:
     (data / "again").mkdir()
     (data / "again" / "dogs.mp4").touch()
     benchmark = captions.read(file_of(tmp_path, THREE), data)
@@ -57,12 +50,12 @@ def test_a_clip_that_may_be_either_of_two_is_a_fault(tmp_path: Path, data: Path,
         captions.read(file_of(tmp_path, THREE[1:2]), data)
 
 
-def test_without_a_folder_the_clips_are_taken_as_named(tmp_path: Path, library: None) -> None:
+def test_without_a_folder_the_clips_are_taken_as_named(tmp_path: Path) -> None:
     benchmark = captions.read(file_of(tmp_path, THREE), None)
     assert benchmark.items[0].clip == Path("ball.mp4")
 
 
-def test_a_folder_that_holds_none_of_the_clips(tmp_path: Path, library: None) -> None:
+def test_a_folder_that_holds_none_of_the_clips(tmp_path: Path) -> None:
     for folder in (tmp_path, tmp_path / "missing"):
         with pytest.raises(UsageError) as raised:
             captions.read(file_of(tmp_path, THREE), folder)

@@ -26,13 +26,7 @@ def data(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def library(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The library is there, for what only asks whether it is."""
-    monkeypatch.setattr(metrics, "find_spec", lambda name: object())
-
-
-@pytest.fixture
-def three(tmp_path: Path, data: Path, library: None) -> Benchmark:
+def three(tmp_path: Path, data: Path) -> Benchmark:
     return read(file_of(tmp_path, THREE), data)
 
 
@@ -191,7 +185,7 @@ def test_nothing_and_next_to_nothing(
 
 @needs_library
 def test_references_that_lose_their_words_leave_their_clip_out(
-    tmp_path: Path, library: None, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """As those in scripts that Java's tokeniser does not know."""
     gone = "sed 's/.*onion.*/./; s/.*cooks.*/./'"

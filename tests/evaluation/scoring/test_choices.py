@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from pllava_cli.evaluation.items import Benchmark, Item, Manner, Result, Said
+from pllava_cli.evaluation.items import NOT_ANSWERED, Benchmark, Item, Manner, Result, Said
 from pllava_cli.evaluation.scoring.choices import score
 from pllava_cli.evaluation.scoring.chosen_option import Scoring
 
@@ -73,6 +73,10 @@ def test_what_was_not_reached_is_said() -> None:
     result = score(Benchmark("mc", items, Manner("")), [Said(items[1], "B")], "strict")
     assert [group.name for group in result.groups] == ["second"]
     assert any("Only 1 of 3" in note for note in result.notes)
+    waiting = [Said(each, None, NOT_ANSWERED) if each.group == "first" else Said(each, "B") for each in items]
+    counted = score(Benchmark("mc", items, Manner("")), waiting, "strict")
+    assert counted.averages[1].value == 100 and "unjudged" not in {each.kind for each in counted.verdicts}
+    assert any("Only 2 of 3" in note for note in counted.notes)
     nothing = score(Benchmark("mc", items, Manner("")), [], "strict")
     assert not nothing.groups and [average.value for average in nothing.averages] == [None, None]
 
