@@ -95,16 +95,18 @@ def of_many_rows(asked: str, dtype: str, product: Product) -> tuple[str, tuple[s
 def suits_eight_bits(product: Product) -> bool:
     """Whether many rows had better be multiplied in 8 bits.
 
-    They had on a CPU with instructions for it, unless the layers are so narrow that rounding takes all that
-    it gains: with AVX512-VNNI a layer of 4096 x 4096 and 2481 rows took 192 ms instead of 518, unpacking and
-    rounding the weight included, one of 1024 x 1024 and 2308 rows 13 instead of 29 (one thread). Units, not
-    a measurement: beside other programs that gave from 1.3 to 2.1 times as fast, and a record tells of it.
+    They had on a CPU with AVX512's instructions for it, unless the layers are so narrow that rounding takes
+    all that it gains: with AVX512-VNNI a layer of 4096 x 4096 and 2481 rows took 192 ms instead of 518,
+    unpacking and rounding the weight included, one of 1024 x 1024 and 2308 rows 13 instead of 29 (one
+    thread). Units, not a measurement: beside other programs that gave from 1.3 to 2.1 times as fast, and a
+    record tells of it.
 
     Args:
         product: Of the model at hand.
     """
     capabilities = torch.cpu.get_capabilities()
-    has_units = any(bool(capabilities.get(name)) for name in ("avx512_vnni", "avx_vnni", "amx_int8"))
+    # Not with AVX-VNNI alone: without AVX512, bitsandbytes multiplies whole numbers in float32.
+    has_units = any(bool(capabilities.get(name)) for name in ("avx512_vnni", "amx_int8"))
     return has_units and min(product[1:]) >= _WIDE_ENOUGH
 
 

@@ -91,16 +91,21 @@ class EightBitLinear(nn.Linear):
     The weight is kept in 8 bits, too, from the first product on: a frame of CLIP-L has 577 rows only.
     """
 
-    _rounded: tuple[Tensor, list[RoundedRows]] | None = None
-    """The weight that was rounded, and what it came to: another may take its place."""
+    _rounded: list[RoundedRows] | None = None
+    """What the weight came to."""
+
+    def register_parameter(self, name: str, param: nn.Parameter | None) -> None:
+        """Take a parameter, as an assignment does; what the one before came to goes with it."""
+        self._rounded = None
+        super().register_parameter(name, param)
 
     def forward(self, x: Tensor) -> Tensor:
         """Multiply [..., in] to [..., out]."""
         if not has_many_rows(x):
             return super().forward(x)
-        if self._rounded is None or self._rounded[0] is not self.weight:
-            self._rounded = self.weight, list(rounded_rows(self.weight))
-        return multiply_rounded(x, self._rounded[1], self.out_features, self.bias)
+        if self._rounded is None:
+            self._rounded = list(rounded_rows(self.weight))
+        return multiply_rounded(x, self._rounded, self.out_features, self.bias)
 
 
 def _outliers(rows: Tensor) -> Tensor:

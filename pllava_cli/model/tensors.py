@@ -7,7 +7,7 @@ checkpoint is judged before a single weight is read.
 import json
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from math import prod
 from pathlib import Path
@@ -72,6 +72,7 @@ class TensorReader:
             tensor: torch.Tensor = handle.get_tensor(stored.key)
         except (SafetensorError, OSError, RuntimeError) as error:
             raise _unreadable(stored.file, error) from error
+        _check_unchanged(stored, tensor.shape)
         if tensor.is_floating_point() and not _is_finite(tensor):
             raise CheckpointError(
                 f"{stored.file}: {stored.key} holds a number that is none (NaN) or infinite",
@@ -90,9 +91,10 @@ class TensorReader:
         count = min(rows, max(1, SAMPLE_BYTES * rows // max(stored.bytes, 1)))
         first = (rows - count) // 2
         try:
-            whole = handle.get_slice(stored.key) if stored.shape else None
+            whole = handle.get_slice(stored.key)
+            _check_unchanged(stored, whole.get_shape())
             some: torch.Tensor = (
-                handle.get_tensor(stored.key) if whole is None else whole[first : first + count]
+                whole[first : first + count] if stored.shape else handle.get_tensor(stored.key)
             )
         except (SafetensorError, OSError, RuntimeError) as error:
             raise _unreadable(stored.file, error) from error
@@ -106,6 +108,11 @@ class TensorReader:
             self._file, self._read_bytes = stored.file, 0
         self._read_bytes += wanted
         return self._handle
+
+
+def _check_unchanged(stored: StoredTensor, shape: Iterable[int]) -> None:
+    if tuple(shape) != stored.shape:
+        raise CheckpointError(f"{stored.file} has changed while it was read", "start again")
 
 
 def _is_finite(tensor: torch.Tensor) -> bool:

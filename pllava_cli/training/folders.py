@@ -15,7 +15,7 @@ from pathlib import Path
 import torch
 from safetensors.torch import save_file
 
-from pllava_cli.errors import UsageError
+from pllava_cli.errors import MemoryFullError, UsageError
 from pllava_cli.loader import Checked
 from pllava_cli.model.memory import within_memory
 from pllava_cli.training.output import CONFIG, write_description, write_whole
@@ -115,7 +115,12 @@ def write_checkpoint(
         MemoryFullError: The memory does not suffice to make them.
     """
     device = checked.prepared.plan.device
-    written = within_memory(device, 0, partial(_write_shards, folder, tensors, shard_bytes))
+    try:
+        written = within_memory(device, 0, partial(_write_shards, folder, tensors, shard_bytes))
+    except MemoryFullError:  # none of the options that make loading lighter would do so here
+        raise MemoryFullError(
+            f"the memory of {device} does not suffice to make the checkpoint", "free memory"
+        ) from None
     write_description(folder, checked)
     for file in folder.glob("*.safetensors"):
         shutil.copymode(folder / CONFIG, file)  # the library makes it the owner's alone

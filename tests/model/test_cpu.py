@@ -130,3 +130,14 @@ def test_waiting_does_not_count() -> None:
     began = cpu._now()
     time.sleep(0.05)
     assert cpu._now() - began < 0.04
+
+
+@pytest.mark.parametrize(
+    ("found", "suits"),
+    [({"avx512_vnni": True}, True), ({"amx_int8": True}, True), ({"avx2": True, "avx_vnni": True}, False)],
+)
+def test_eight_bits_suit_where_they_are_multiplied_as_such(
+    found: dict[str, bool], suits: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: found)
+    assert cpu.suits_eight_bits((2481, 4096, 4096)) == suits

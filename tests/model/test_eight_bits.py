@@ -1,8 +1,10 @@
 """Products in 8 bits: near those in float32, with outliers as exact as these."""
 
+import weakref
+
 import pytest
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional
 
 from pllava_cli.model.eight_bits import OUTLIER, EightBitLinear, multiply
@@ -62,3 +64,13 @@ def test_few_rows_and_training_are_left_exact() -> None:
     with torch.inference_mode():
         assert torch.equal(layer(few), functional.linear(few, layer.weight, layer.bias))
         assert 0 < error(layer(many), plain) < 0.02
+
+
+def test_another_weight_takes_the_place_of_the_first_whole() -> None:
+    layer, x = EightBitLinear(64, 32, bias=False), noise(300, 64)
+    with torch.inference_mode():
+        layer(x)
+        first = weakref.ref(layer.weight)
+        layer.weight = nn.Parameter(noise(32, 64, seed=1), requires_grad=False)
+        assert first() is None  # else two models are in memory while one is merged anew
+        assert torch.equal(layer(x), multiply(x, layer.weight))

@@ -20,7 +20,7 @@ from pllava_cli.model.layout import Recipe
 from pllava_cli.model.loading import Loaded, load
 from pllava_cli.model.modeling import PllavaForConditionalGeneration
 from pllava_cli.model.options import LoadOptions
-from pllava_cli.model.tensors import TensorReader
+from pllava_cli.model.tensors import TensorReader, list_tensors
 from tests.checkpoints import (
     Tensors,
     adapter_tensors,
@@ -367,3 +367,13 @@ def test_any_number_of_frames(count: int, plain: Path) -> None:
     frames = np.zeros((count, 9, 12, 3), np.uint8)
     with torch.inference_mode():
         assert model(**processor(frames, "<image> what?")).logits.shape[1] > 16
+
+
+@pytest.mark.parametrize("look", [TensorReader.read, TensorReader.sample])
+def test_tensor_that_has_another_shape_by_now_is_told(tmp_path: Path, look: Callable[..., object]) -> None:
+    file = tmp_path / "model.safetensors"
+    save_file({"w": torch.zeros(5000, 4)}, file)
+    (stored,) = list_tensors(tmp_path)
+    save_file({"w": torch.zeros(20, 4)}, file)
+    with pytest.raises(CheckpointError, match="has changed while it was read"):
+        look(TensorReader(), stored)
