@@ -206,6 +206,7 @@ class ClipEncoder:
 
         Raises:
             CheckpointError: The files cannot be read any more; the model is of no use then.
+            MemoryFullError: The memory does not suffice; nor is it then.
             UsageError: Such an alpha does not exist.
         """
         if not self._merge_again(alpha):

@@ -101,7 +101,7 @@ def load_model(
             folder's adapter_config.json, else the registry's.
         dtype: "auto", "fp32", "bf16" or "fp16".
         quantize: "auto", "none", "4bit" or "8bit".
-        encode: How a CPU puts clips into the model: "int8", about twice as fast and nearly exact; "exact";
+        encode: How a CPU puts clips into the model: "int8", nearly exact, with AVX512 twice as fast; "exact";
             or "auto": "int8" where weights are quantised and the CPU has units for it.
         device: "auto", "cpu", "cuda" or "cuda:N".
         base: For a folder that holds only an adapter: the checkpoint it was trained from; `None` takes

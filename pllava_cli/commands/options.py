@@ -203,8 +203,8 @@ class DeviceFlags(OutputFlags):
         in_run(
             metavar="NAME",
             autocompletion=complete_from(*ENCODINGS),
-            help="How a CPU puts clips into the model: int8, about twice as fast and nearly exact; exact; or"
-            " auto: int8 where the weights are quantised and the CPU has units for it.",
+            help="How a CPU puts clips into the model: int8, nearly exact, with AVX512 about twice as fast;"
+            " exact; or auto: int8 where the weights are quantised and the CPU has units for it.",
         ),
     ] = None
     decode_timeout: Annotated[str | None, DecodeTimeoutOption(rich_help_panel=RUN)] = None

@@ -69,6 +69,9 @@ def _complete(repo: str, commit: str, file: RemoteFile, blob: Path, on_bytes: To
     busy = UsageError(f"another run is fetching {file.name}", "wait for it to end")
     with _Receiving(partial, file, on_bytes) as stream:
         lock(stream.fileno(), partial, fcntl.LOCK_EX, busy)
+        if blob.exists():  # another run has just come to its end
+            partial.unlink()
+            return
         begun = stream.tell()
         if begun > file.size:
             stream.forget()

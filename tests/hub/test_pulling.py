@@ -271,6 +271,21 @@ def test_two_at_once(run: Run, hub: server.Hub) -> None:
     assert result.status == 2 and "another run is fetching preprocessor_config.json" in result.err
 
 
+def test_what_another_run_has_just_finished_is_not_fetched_again(
+    run: Run, hub: server.Hub, snapshot: Path, cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    blob = hubcache.storage(REPO) / "blobs" / server.hub_hash(checkpoint_files()[SHARD])
+
+    def finish(descriptor: int, path: Path, how: int, busy: Exception) -> None:
+        if path == fetching.partial_of(blob):
+            blob.write_bytes(checkpoint_files()[SHARD])
+
+    monkeypatch.setattr(fetching, "lock", finish)
+    assert run("models", "pull", "birds").status == 0
+    assert here(snapshot)[SHARD] == checkpoint_files()[SHARD]
+    assert hub.asked("GET", SHARD) == [] and partials(cache) == []
+
+
 def test_runs_keep_to_the_commit(run: Run, hub: server.Hub, snapshot: Path) -> None:
     run("models", "pull", "birds")
     newer = checkpoint_files() | {"config.json": b'{"model_type": "newer"}'}
