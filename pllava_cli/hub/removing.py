@@ -69,9 +69,7 @@ def plan(name: str, repo: str, revision: str) -> Removal:
             f"{name} was not fetched by `pllava models pull`, and pllava deletes only what was",
             f"delete it with the program that fetched it, or run: hf cache rm model/{repo}",
         )
-    kept = {commit for each, commit in receipt.revisions.items() if each != revision}
-    commits = {commit: files for commit, files in receipt.commits.items() if commit not in kept}
-    return Removal(storage, revision, commits)
+    return _unshared(Removal(storage, revision, dict(receipt.commits)), receipt)
 
 
 def unused(removal: Removal) -> AbstractContextManager[None]:
@@ -94,7 +92,10 @@ def carry_out(removal: Removal) -> None:
     Raises:
         OSError: Something cannot be deleted; the same again goes on.
     """
-    storage, blobs = removal.storage, removal.blobs
+    storage = removal.storage
+    # While the user was asked, another run may have fetched the same commit by another name.
+    removal = _unshared(removal, receipts.read(storage))
+    blobs = removal.blobs
     for path in removal.links:
         path.unlink(missing_ok=True)
     for blob in blobs:
@@ -110,6 +111,13 @@ def carry_out(removal: Removal) -> None:
             (storage / name).rmdir()
     if not any((storage / name).exists() for name in ("blobs", "snapshots", receipts.FILE)):
         shutil.rmtree(storage, ignore_errors=True)  # what is left is the library's own notes
+
+
+def _unshared(removal: Removal, receipt: Receipt) -> Removal:
+    """Without the commits that other revisions are kept to."""
+    kept = {commit for each, commit in receipt.revisions.items() if each != removal.revision}
+    commits = {commit: files for commit, files in removal.commits.items() if commit not in kept}
+    return replace(removal, commits=commits)
 
 
 def _delete_refs(removal: Removal) -> None:

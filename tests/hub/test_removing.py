@@ -66,6 +66,18 @@ def test_what_is_being_deleted_is_not_fetched(run: Run, hub: server.Hub, snapsho
     assert server.folder_files(snapshot).keys() == NEEDED
 
 
+def test_what_is_fetched_by_another_name_while_the_user_is_asked_stays(
+    run: Run, hub: server.Hub, snapshot: Path
+) -> None:
+    run("models", "pull", "birds")
+    removal = removing.plan("birds", REPO, "main")
+    pulling.carry_out(pulling.plan(pulling.Wanted(REPO, server.COMMIT)), lambda count: None)
+    with removing.unused(removal):
+        removing.carry_out(removal)
+    assert server.folder_files(snapshot).keys() == NEEDED
+    assert run("models", "rm", "birds", "--yes").status == 5
+
+
 def test_what_another_program_deletes_meanwhile_is_told(hub: server.Hub) -> None:
     def on_bytes(count: int) -> None:
         shutil.rmtree(hubcache.storage(REPO), ignore_errors=True)
