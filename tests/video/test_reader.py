@@ -17,6 +17,7 @@ import pytest
 from pllava_cli.errors import ClipError, UsageError
 from pllava_cli.video.limits import MAX_DECODER_BYTES
 from pllava_cli.video.reader import decoder_pid, sample_frames, start_decoder, stop_decoder
+from tests.clips import write_clip
 
 ROOT = Path(__file__).resolve().parents[2]
 PATIENCE_S = 20.0
@@ -308,12 +309,15 @@ def test_many_calls_keep_no_descriptors_and_no_memory(clip: Path, pid: int) -> N
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="the limit exists on Linux")
-def test_the_decoder_s_memory_is_bounded(clip: Path, pid: int) -> None:
-    worker = psutil.Process(pid)
+def test_the_decoder_s_memory_is_bounded(clip: Path, tmp_path: Path) -> None:
+    large = write_clip(tmp_path / "large.mp4", seed=1, enlarged=30)
+    stop_decoder()  # one that has decoded has memory left
+    sample_frames(clip, 1)
+    worker = psutil.Process(decoder_pid())
     assert worker.rlimit(psutil.RLIMIT_DATA)[0] <= MAX_DECODER_BYTES
     worker.rlimit(psutil.RLIMIT_DATA, (1 << 20, psutil.RLIM_INFINITY))
     with pytest.raises(ClipError):
-        sample_frames(clip, 16)
+        sample_frames(large, 8)
     worker.rlimit(psutil.RLIMIT_DATA, (MAX_DECODER_BYTES, psutil.RLIM_INFINITY))
     assert works(clip)
 
