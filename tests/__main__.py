@@ -10,7 +10,7 @@ CHECKS = (
     ("ruff", "check", "."),
     ("ruff", "format", "--check", "."),
     ("mypy", "-p", "pllava_cli", "-p", "recipes"),
-    ("pytest", "-n", "logical", "--maxprocesses", "4", "--dist", "worksteal", *sys.argv[1:]),
+    ("pytest", "-n", "logical", "--maxprocesses", "4", "--dist", "loadfile", *sys.argv[1:]),
 )
 
 
