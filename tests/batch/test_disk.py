@@ -1,12 +1,9 @@
 """Files that are replaced whole: what stays when something comes in between."""
 
 import os
-import resource
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from stat import S_IMODE
 
@@ -15,23 +12,13 @@ import pytest
 from pllava_cli.batch.disk import replacing
 from pllava_cli.batch.journal import Journal
 from pllava_cli.errors import UsageError
+from tests.disks import room
 
 ROOT = Path(__file__).parents[2]
 
 
 def names(folder: Path) -> list[str]:
     return sorted(path.name for path in folder.iterdir())
-
-
-@contextmanager
-def room(size: int) -> Iterator[None]:
-    """Let no file grow beyond some bytes, as on a full disk."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
 
 
 @pytest.mark.parametrize("before", [None, b"before\n"])

@@ -8,7 +8,6 @@ import resource
 import signal
 import subprocess
 import sys
-import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -22,6 +21,7 @@ from pllava_cli.errors import ExitStatus, UsageError
 from pllava_cli.recordkey import Key, latest
 from pllava_cli.terminal import OutputClosedError
 from tests.batch.made import DECODING, MODEL, failed, line, record
+from tests.disks import read_only_folder
 
 ROOT = Path(__file__).parents[2]
 OTHER_SETTINGS = {"model": dataclasses.replace(MODEL, quantize="4bit")}
@@ -237,19 +237,8 @@ def test_places_where_no_journal_can_be(tmp_path: Path) -> None:
 @pytest.fixture
 def ordinary() -> Iterator[Path]:
     """A folder that an ordinary user can enter and not write to, and such a user."""
-    with tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
-        (folder / "a.jsonl").write_bytes(line(record(0)))
-        (folder / "a.jsonl").chmod(0o444)
-        folder.chmod(0o555)
-        user = os.geteuid()
-        if user == 0:
-            os.seteuid(65534)
-        try:
-            yield folder
-        finally:
-            os.seteuid(user)
-            folder.chmod(0o755)
+    with read_only_folder("a.jsonl", line(record(0))) as folder:
+        yield folder
 
 
 @pytest.mark.parametrize("name", ["a.jsonl", "new.jsonl"])

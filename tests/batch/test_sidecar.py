@@ -4,7 +4,6 @@ import os
 import resource
 import subprocess
 import sys
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -17,6 +16,7 @@ from pllava_cli.batch.work import Work
 from pllava_cli.errors import ClipError, ExitStatus, UsageError
 from pllava_cli.inputs import Clip
 from pllava_cli.records import Segment
+from tests.disks import read_only_folder
 
 WHOLE = Segment()
 
@@ -254,17 +254,8 @@ def test_a_sidecar_is_never_a_clip(tmp_path: Path, monkeypatch: pytest.MonkeyPat
 @pytest.fixture
 def read_only() -> Iterator[Path]:
     """A folder that an ordinary user cannot write to, and such a user."""
-    with tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
-        folder.chmod(0o555)
-        user = os.geteuid()
-        if user == 0:
-            os.seteuid(65534)
-        try:
-            yield folder
-        finally:
-            os.seteuid(user)
-            folder.chmod(0o755)
+    with read_only_folder() as folder:
+        yield folder
 
 
 def test_a_folder_that_cannot_be_written_is_found_before(read_only: Path) -> None:

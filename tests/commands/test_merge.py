@@ -11,8 +11,8 @@ import pytest
 
 from pllava_cli.batch.journal import Journal
 from tests.batch.made import failed, line, record
-from tests.batch.test_disk import room
 from tests.commands.conftest import Result
+from tests.disks import room
 
 ROOT = Path(__file__).parents[2]
 Run = Callable[..., Result]

@@ -3,8 +3,7 @@
 import errno
 import os
 import resource
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -15,20 +14,10 @@ from pllava_cli.errors import UsageError
 from pllava_cli.training import run
 from pllava_cli.training.output import writing
 from pllava_cli.training.settings import TrainSettings
+from tests.disks import room
 from tests.training.conftest import Heard
 
 Quick = Callable[..., TrainSettings]
-
-
-@contextmanager
-def no_file_longer_than(size: int) -> Iterator[None]:
-    """A limit of the system's: writing on fails as it does on a full disk."""
-    before = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, before)
 
 
 WRITERS: dict[str, Callable[[Path], object]] = {
@@ -41,7 +30,7 @@ WRITERS: dict[str, Callable[[Path], object]] = {
 @pytest.mark.parametrize("name", WRITERS)
 def test_each_library_is_understood(tmp_path: Path, name: str) -> None:
     with (
-        no_file_longer_than(20_000),
+        room(20_000),
         pytest.raises(UsageError) as caught,
         writing(tmp_path, "free some space"),
     ):
@@ -85,7 +74,7 @@ def test_a_checkpoint_that_cannot_be_written_leaves_the_one_before(
 
     with (
         monkeypatch.context() as patch,
-        no_file_longer_than(1 << 30),
+        room(1 << 30),
         pytest.raises(UsageError) as caught,
     ):
         patch.setattr(run.PllavaTrainer, "_save_checkpoint", save_in_little_room)

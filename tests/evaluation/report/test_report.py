@@ -1,12 +1,8 @@
 """Reports of a run: right figures, bounded, safe whatever was said, and whole or not there."""
 
 import base64
-import os
-import resource
 import sys
-import tempfile
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -19,6 +15,7 @@ from pllava_cli.errors import ClipError, ExitStatus, UsageError
 from pllava_cli.evaluation import report
 from pllava_cli.evaluation.items import Average, Group, Result, Said, Verdict
 from tests.clips import write_clip
+from tests.disks import read_only_folder, room
 from tests.evaluation.reports import check_alone, table_of
 from tests.evaluation.results import HOSTILE, hostile, percent, verdict
 
@@ -268,17 +265,6 @@ def test_frames_are_decoded_again_from_the_clips(tmp_path: Path) -> None:
     assert page.text.count("The frames cannot be shown") == 1
 
 
-@contextmanager
-def room(size: int) -> Iterator[None]:
-    """Let no file grow beyond some bytes, as on a full disk."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
-
-
 Writing = Callable[[Path, Result], object]
 
 
@@ -309,21 +295,12 @@ def test_a_full_disk_leaves_what_was_there(tmp_path: Path, write: Writing) -> No
 @pytest.mark.usefixtures("unplotted")
 @pytest.mark.parametrize("write", WRITERS.values(), ids=WRITERS)
 def test_a_folder_that_cannot_be_written_is_a_usage_error(write: Writing) -> None:
-    with tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
-        folder.chmod(0o555)
-        user = os.geteuid()
-        if user == 0:
-            os.seteuid(65534)
-        try:
-            for out in (folder, folder / "new"):
-                with pytest.raises(UsageError) as caught:
-                    write(out, percent([verdict(1)]))
-                assert "cannot" in caught.value.message
-                assert caught.value.status == ExitStatus.USAGE
-        finally:
-            os.seteuid(user)
-            folder.chmod(0o755)
+    with read_only_folder() as folder:
+        for out in (folder, folder / "new"):
+            with pytest.raises(UsageError) as caught:
+                write(out, percent([verdict(1)]))
+            assert "cannot" in caught.value.message
+            assert caught.value.status == ExitStatus.USAGE
 
 
 @pytest.mark.usefixtures("unplotted")
