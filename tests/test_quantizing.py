@@ -22,7 +22,7 @@ from pllava_cli.quantizing import quantize
 from pllava_cli.source import Source
 from pllava_cli.training.merge import merge
 from tests.checkpoints import adapter_tensors, copied, edit_json, write_adapter, write_plain
-from tests.training.test_output import no_file_longer_than
+from tests.disks import room
 
 ASKED: dict[str, Any] = {"base": None, "num_frames": None, "pooling_shape": None, "device": "cpu"}
 PACKINGS = ["4bit", "8bit"]
@@ -291,7 +291,7 @@ class TestWriting:
         assert is_packed_already(opened(source))
 
     def test_full_disk(self, source: Path, tmp_path: Path) -> None:
-        with no_file_longer_than(20_000), pytest.raises(UsageError) as caught:
+        with room(20_000), pytest.raises(UsageError) as caught:
             quantize(Source(str(source), alpha=4), "4bit", tmp_path / "out" / "save", device="cpu")
         assert caught.value.message == f"cannot write {tmp_path / 'out' / 'save'}: file too large"
         assert "free some space" in caught.value.hint

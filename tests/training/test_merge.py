@@ -21,8 +21,8 @@ from pllava_cli.training import folders, run
 from pllava_cli.training.merge import merge
 from pllava_cli.training.settings import TrainSettings
 from tests.checkpoints import TINY, plain_shapes
+from tests.disks import room
 from tests.training.conftest import Heard
-from tests.training.test_output import no_file_longer_than
 
 EXACT = {"dtype": "fp32", "quantize": "none", "device": "cpu"}
 
@@ -131,7 +131,7 @@ def test_another_run_is_merging_into_the_same_folder(
 
 
 def test_a_merge_that_does_not_fit_the_disk_is_told_and_removed(released: Path, tmp_path: Path) -> None:
-    with no_file_longer_than(20_000), pytest.raises(UsageError) as caught:
+    with room(20_000), pytest.raises(UsageError) as caught:
         merge(Source(str(released)), tmp_path / "out")
     assert caught.value.message == f"cannot write {tmp_path / 'out'}: file too large"
     assert "free some space" in caught.value.hint
