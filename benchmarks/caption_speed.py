@@ -1,12 +1,17 @@
 """Time of a caption and tokens a second, beside transformers' own generate on the same weights.
 
-Random weights of a real shape; the prompt, the frames and the number of tokens are the same on both
-sides, and the end-of-text token is never taken, so that both write every token.
+Random weights of a real shape; the prompt, the frames and the number of tokens are the same on all
+sides, and the end-of-text token is never taken, so that all write every token. On a GPU ours is measured with
+its CUDA graph and without.
+
+For each token the language model's weights and the keys and values of all positions must be read: how long
+that takes at least, at the rate at which the device copies, is the limit that a rate is told a share of.
 
     python benchmarks/caption_speed.py --shape 7b --device cuda --quantize none 4bit
 """
 
 import argparse
+import sys
 import tempfile
 import time
 from pathlib import Path
@@ -18,11 +23,13 @@ from random_checkpoint import SHAPES, write
 
 from pllava_cli.loader import open_checkpoint
 from pllava_cli.model.cache import PrefixCache
+from pllava_cli.model.cuda_graph import use_graph
 from pllava_cli.model.generation import prefill, step
 from pllava_cli.model.modeling import PllavaForConditionalGeneration
 from pllava_cli.model.processing import Processor
 
 PROMPT = "USER: <image>\n USER: What happens? ASSISTANT:"
+COPIED_BYTES = 1 << 30
 
 
 def now(model: PllavaForConditionalGeneration) -> float:
@@ -44,11 +51,22 @@ def ours(
     positions = None if widths is None else model.positions(ids[:, :-1], widths)
     prefill(model, cache, model.embed(ids[:, :-1], visual.flatten(0, 1)), positions_BS=positions)
     cache.reserve(cache.length + tokens + 1)
-    token = int(step(model, cache, ids[0, -1:].tolist()).argmax())
+    token = int(step(model, cache, ids[:, -1:].tolist()).argmax())
     first = now(model)
     for _ in range(tokens - 1):
-        token = int(step(model, cache, [token]).argmax())
+        token = int(step(model, cache, [[token]]).argmax())
     return first - began, now(model) - first
+
+
+def step_by_step(
+    model: PllavaForConditionalGeneration, inputs: dict[str, torch.Tensor], tokens: int
+) -> tuple[float, float]:
+    """The same, with no step recorded."""
+    recorder, model.recorder = model.recorder, None
+    try:
+        return ours(model, inputs, tokens)
+    finally:
+        model.recorder = recorder
 
 
 @torch.inference_mode()
@@ -72,6 +90,8 @@ def measure(
     frames = np.random.default_rng(0).integers(0, 255, (processor.num_frames, 360, 640, 3), dtype=np.uint8)
     inputs = processor(frames, PROMPT)
     ways = {"ours": ours}
+    if model.recorder is not None:
+        ways = {"ours, CUDA graph": ours, "ours, step by step": step_by_step}
     if processor.visual_tokens == processor.pooled_tokens:  # else the library cannot
         ways["transformers generate"] = library
     seen: dict[str, list[tuple[float, float]]] = {name: [] for name in ways}
@@ -83,8 +103,34 @@ def measure(
     return {name: (min(t[0] for t in times), min(t[1] for t in times)) for name, times in seen.items()}
 
 
+@torch.inference_mode()
+def bytes_per_second(device: torch.device) -> float:
+    """Bytes that the device reads and writes a second when it copies; the best of five."""
+    source = torch.ones(COPIED_BYTES, dtype=torch.uint8, device=device)
+    target, best = torch.zeros_like(source), 0.0
+    for _ in range(5):
+        if device.type == "cuda":
+            torch.cuda.synchronize()
+        began = time.perf_counter()
+        target.copy_(source)
+        if device.type == "cuda":
+            torch.cuda.synchronize()
+        best = max(best, 2 * COPIED_BYTES / (time.perf_counter() - began))
+    return best
+
+
+def bytes_per_token(model: PllavaForConditionalGeneration, positions: int) -> int:
+    """Bytes of the weights that a step reads, and of the keys and values of so many positions."""
+    text = model.config.text_config
+    weights = (*model.model.language_model.layers.parameters(), *model.lm_head.parameters())
+    width = text.head_dim or text.hidden_size // text.num_attention_heads
+    itemsize = model.get_input_embeddings().weight.itemsize
+    kept = 2 * text.num_hidden_layers * text.num_key_value_heads * width * itemsize
+    return sum(each.nbytes for each in weights) + positions * kept
+
+
 def main() -> None:
-    """Print a table: time to the first token, tokens a second, time of a caption."""
+    """Print a table: time to the first token, tokens a second and how near the limit, time of a caption."""
     given = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     given.add_argument("--shape", choices=sorted(SHAPES), default="1b")
     given.add_argument("--checkpoint", type=Path)
@@ -102,7 +148,8 @@ def main() -> None:
         f"\n{options.shape} shape, {options.dtype}, {options.keep_tokens:g} of the visual tokens, "
         f"{options.tokens} tokens, best of {options.rounds}\n"
     )
-    print("| quantised | way | first token, s | tokens/s | caption, s |\n|---|---|---|---|---|")
+    print("| quantised | way | first token, s | tokens/s | of the limit | caption, s |")
+    print("|---|---|---|---|---|---|")
     with tempfile.TemporaryDirectory() as scratch:
         folder = options.checkpoint or write(Path(scratch) / "c", SHAPES[options.shape])
         for quantize in options.quantize:
@@ -118,9 +165,13 @@ def main() -> None:
                 keep_tokens=options.keep_tokens,
             )
             model, processor = opened.model, opened.processor
+            print(f"{'; '.join(use_graph(model, opened.plan).reasons)}", file=sys.stderr)
+            positions = processor.visual_tokens + options.tokens
+            most = bytes_per_second(model.device) / bytes_per_token(model, positions)
             for way, (first, rest) in measure(model, processor, options.tokens, options.rounds).items():
                 rate = (options.tokens - 1) / rest
-                print(f"| {quantize} | {way} | {first:.2f} | {rate:.2f} | {first + rest:.2f} |", flush=True)
+                told = f"{first:.2f} | {rate:.2f} | {rate / most:.0%} | {first + rest:.2f}"
+                print(f"| {quantize} | {way} | {told} |", flush=True)
             del model, opened
 
 

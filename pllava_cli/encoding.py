@@ -18,6 +18,7 @@ from pllava_cli.loader import open_checkpoint, template_of
 from pllava_cli.model.batching import remember
 from pllava_cli.model.cache import ROOM, PrefixCache
 from pllava_cli.model.capacity import Capacity, free_bytes, plannable
+from pllava_cli.model.cuda_graph import use_graph
 from pllava_cli.model.generation import Decoding
 from pllava_cli.model.memory import within_memory
 from pllava_cli.model.modeling import FramesSeen
@@ -89,9 +90,9 @@ class ClipEncoder:
             offline=offline,
             on_bytes=lambda done, total: self._tell("loading", done, total),
         )
-        self.checkpoint, self.plan, self.alpha = opened.checkpoint, opened.plan, opened.alpha
-        self.base = opened.base
+        self.checkpoint, self.alpha, self.base = opened.checkpoint, opened.alpha, opened.base
         self.model, self.processor = opened.model, opened.processor
+        self.plan = use_graph(self.model, opened.plan)
         config = self.model.config
         self.num_frames: int = config.num_frames
         time_slots, rows, columns = config.pooling_shape
@@ -211,6 +212,8 @@ class ClipEncoder:
         """
         if not self._merge_again(alpha):
             return False
+        if self.model.recorder is not None:
+            self.model.recorder.forget()
         self.alpha, self.shelf = alpha, self._find_shelf()  # LoRA may lie in the vision tower, too
         return True
 

@@ -24,6 +24,7 @@ from pllava_cli.model.generation import (
     generator_of,
     is_looping,
     prefill,
+    step,
     warpers_of,
 )
 from pllava_cli.model.modeling import PllavaForConditionalGeneration
@@ -150,12 +151,12 @@ def run_together(
     going = _bring_forward(cache, order, prompts)
     stagger = Stagger(cache.length, prompts, decoding.max_new_tokens, model.device)
     cache.reserve(stagger.positions)
-    inputs = torch.tensor([stagger.padded(clip) for clip in order[:going]], device=model.device)
+    inputs = [stagger.padded(clip) for clip in order[:going]]
     while going:
         cache.work_on(slice(going))
         rows = [said[clip] for clip in order[:going]]
-        places = stagger.places(order[:going], cache.length, inputs.shape[1])
-        logits_BV = _logits(model, cache, inputs, places)
+        places = stagger.places(order[:going], cache.length, len(inputs[0]))
+        logits_BV = step(model, cache, inputs, **places)
         tokens = choose(logits_BV, [row.random for row in rows], decoding, warpers)
         now = time.perf_counter() - began
         for row in reversed(range(going)):
@@ -165,7 +166,7 @@ def run_together(
             rows[row].generate_s = now
             going -= 1
             _exchange(cache, row, going, order, tokens)
-        inputs = torch.tensor(tokens[:going], device=model.device)[:, None]
+        inputs = [[token] for token in tokens[:going]]
     cache.work_on(slice(None))
     return said
 
@@ -217,15 +218,6 @@ class Stagger:
         missing_B1 = torch.tensor([[self._missing[clip]] for clip in clips], device=self._device)
         seen_BS = torch.stack([self._seen[clip][: filled + new] for clip in clips])
         return {"attention_mask": seen_BS, "position_ids": (numbers_S - missing_B1).clamp(min=0)}
-
-
-def _logits(
-    model: PllavaForConditionalGeneration, cache: PrefixCache, ids_BS: Tensor, places: Mapping[str, Tensor]
-) -> Tensor:
-    """Logits [B, V] after the last of ids [B, S]."""
-    output = model(input_ids=ids_BS, cache=cache, use_cache=True, logits_to_keep=1, **places)
-    logits_BV: Tensor = output.logits[:, -1]
-    return logits_BV
 
 
 def _bring_forward(cache: PrefixCache, order: list[int], wanted: Collection[int]) -> int:

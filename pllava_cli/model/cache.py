@@ -4,7 +4,8 @@ The library's growing cache copies everything for every token. This one writes i
 room at the end; going back to the clip is setting a number. The clip's part is never written again.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 
 import torch
 from torch import Tensor
@@ -22,6 +23,8 @@ class PrefixLayer(DynamicLayer):  # type: ignore[misc]
         self.length = 0
         self.rows = slice(None)
         """Rows that are worked on; the others keep what they hold."""
+        self.place: Tensor | None = None
+        """Where the next position lies [1], where only the device knows it (`PrefixCache.writing_at`)."""
         self._reserved = 0
 
     def lazy_initialization(self, key_states: Tensor, value_states: Tensor) -> None:
@@ -35,9 +38,12 @@ class PrefixLayer(DynamicLayer):  # type: ignore[misc]
     def update(
         self, key_states: Tensor, value_states: Tensor, *args: object, **kwargs: object
     ) -> tuple[Tensor, Tensor]:
-        """Append keys and values; returns views of all so far."""
+        """Append keys and values; returns views of all so far, with `place` those of the whole buffers."""
         if not self.is_initialized:
             self.lazy_initialization(key_states, value_states)
+        if self.place is not None:
+            keys = self.keys[self.rows].index_copy_(2, self.place, key_states)
+            return keys, self.values[self.rows].index_copy_(2, self.place, value_states)
         start, end = self.length, self.length + key_states.shape[-2]
         if end > self.keys.shape[-2]:
             self.reserve(end + ROOM)
@@ -59,6 +65,11 @@ class PrefixLayer(DynamicLayer):  # type: ignore[misc]
     def get_seq_length(self) -> int:
         """Positions filled."""
         return self.length
+
+    def clear_unfilled(self) -> None:
+        """Set to zero what lies behind the positions filled."""
+        for buffer in (self.keys, self.values):
+            buffer[:, :, self.length :].zero_()
 
     def swap(self, one: int, other: int) -> None:
         """Exchange two rows."""
@@ -84,6 +95,7 @@ class PrefixLayer(DynamicLayer):  # type: ignore[misc]
 def _grown(buffer: Tensor, length: int, positions: int) -> Tensor:
     larger = buffer.new_empty((*buffer.shape[:2], positions, buffer.shape[3]))
     larger[:, :, :length] = buffer[:, :, :length]
+    larger[:, :, length:] = 0  # so that what was clear stays clear
     return larger
 
 
@@ -92,6 +104,7 @@ class PrefixCache(Cache):  # type: ignore[misc]
 
     def __init__(self, layers: int) -> None:
         super().__init__(layers=[PrefixLayer() for _ in range(layers)])
+        self._is_clear = False
 
     @property
     def length(self) -> int:
@@ -103,10 +116,45 @@ class PrefixCache(Cache):  # type: ignore[misc]
         """Bytes of all buffers."""
         return sum(layer.keys.nbytes + layer.values.nbytes for layer in self.layers if layer.is_initialized)
 
+    @property
+    def buffer(self) -> Tensor:
+        """The first layer's keys [rows, heads, positions reserved, width], whether filled or not."""
+        keys: Tensor = self.layers[0].keys
+        return keys
+
     def rewind(self, length: int) -> None:
         """Forget all positions from `length` on."""
+        self._is_clear = False
         for layer in self.layers:
             layer.length = length
+
+    @contextmanager
+    def writing_at(self, place: Tensor, rows: slice) -> Iterator[None]:
+        """Let one more position of some rows be written, again and again, where a tensor [1] says.
+
+        Attention is then given the whole buffers, so that it must be masked. No length changes.
+        """
+        worked_on = self.layers[0].rows
+        try:
+            for layer in self.layers:
+                layer.place, layer.rows = place, rows
+            yield
+        finally:
+            for layer in self.layers:
+                layer.place, layer.rows = None, worked_on
+
+    def advance(self) -> None:
+        """Count the position that was written last among those filled."""
+        for layer in self.layers:
+            layer.length += 1
+
+    def clear_unfilled(self) -> None:
+        """Set to zero what lies behind the positions filled: masked or not, attention makes NaN of NaN."""
+        if self._is_clear:
+            return
+        for layer in self.layers:
+            layer.clear_unfilled()
+        self._is_clear = True
 
     def reserve(self, positions: int) -> None:
         """Make room for `positions` in all, so that no token has to grow the buffers."""

@@ -93,8 +93,8 @@ class TokenRun:
         self._cache.reserve(self._cache.length + len(self._prompt) + self._decoding.max_new_tokens)
         ids, began = self._prompt, time.perf_counter()
         for _ in range(self._decoding.max_new_tokens):
-            logits_V = step(self._model, self._cache, ids)
-            (token,) = choose(logits_V[None], [self._random], self._decoding, self._warpers)
+            logits_BV = step(self._model, self._cache, [ids])
+            (token,) = choose(logits_BV, [self._random], self._decoding, self._warpers)
             self.first_token_s = self.first_token_s or time.perf_counter() - began
             if token == LOST:
                 raise overflowed(self._model)
@@ -110,12 +110,34 @@ class TokenRun:
 
 
 @torch.inference_mode()
-def step(model: PllavaForConditionalGeneration, cache: PrefixCache, ids: Sequence[int]) -> Tensor:
-    """Run ids through the model, appending to the cache; returns the logits [V] after the last."""
-    input_ids = torch.tensor([ids], device=model.device)
-    output = model(input_ids=input_ids, cache=cache, use_cache=True, logits_to_keep=1)
-    logits: Tensor = output.logits[0, -1]
-    return logits
+def step(
+    model: PllavaForConditionalGeneration,
+    cache: PrefixCache,
+    ids: Sequence[Sequence[int]],
+    attention_mask: Tensor | None = None,
+    position_ids: Tensor | None = None,
+) -> Tensor:
+    """Run ids through the model, appending to the cache.
+
+    Args:
+        model: The model.
+        cache: Its rows that are worked on are as many as there are rows of ids.
+        ids: As many in each row.
+        attention_mask: What each row may look at [B, filled + new]; None: all of it.
+        position_ids: How the ids are numbered [B, new]; None: as they stand in the cache.
+
+    Returns:
+        The logits [B, V] after the last of each row, which the next step may write over.
+    """
+    input_ids = torch.tensor(ids, device=model.device)
+    places = {"attention_mask": attention_mask, "position_ids": position_ids}
+    if input_ids.shape[1] == 1 and model.recorder is not None:
+        recording = model.recorder.recording(model, cache, len(input_ids))
+        if recording is not None:
+            return recording.play(cache, input_ids, **places)
+    output = model(input_ids=input_ids, cache=cache, use_cache=True, logits_to_keep=1, **places)
+    logits_BV: Tensor = output.logits[:, -1]
+    return logits_BV
 
 
 @torch.inference_mode()

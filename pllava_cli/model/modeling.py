@@ -20,6 +20,7 @@ from transformers.models.llava.modeling_llava import (
 
 from pllava_cli.model.config import PllavaConfig
 from pllava_cli.model.pooling import PooledProjector
+from pllava_cli.model.recorded import StepRecorder
 from pllava_cli.model.thinning import thin
 
 FramesSeen = Callable[[int, int], None]
@@ -134,6 +135,8 @@ class PllavaForConditionalGeneration(LlavaForConditionalGeneration):  # type: ig
 
     config: PllavaConfig
     config_class = PllavaConfig
+    recorder: StepRecorder | None = None
+    """Records decoding steps; None: each is taken as it comes."""
 
     def __init__(self, config: PllavaConfig) -> None:
         LlavaPreTrainedModel.__init__(self, config)

@@ -35,25 +35,25 @@ def test_cached_logits_equal_uncached_ones(known: int, tiny: Model) -> None:
     cache = filled(model, IDS[:known])
     assert cache.length == known
     for position in range(known, len(IDS)):
-        logits = step(model, cache, [IDS[position]])
+        (logits,) = step(model, cache, [[IDS[position]]])
         assert torch.allclose(logits, whole[position], atol=1e-4)
     assert cache.length == len(IDS)
 
 
 def test_several_ids_at_once_equal_one_after_another(tiny: Model) -> None:
     model, _ = tiny
-    assert torch.allclose(step(model, filled(model, IDS[:4]), IDS[4:]), uncached(model, IDS)[-1], atol=1e-4)
+    assert torch.allclose(step(model, filled(model, IDS[:4]), [IDS[4:]]), uncached(model, IDS)[-1], atol=1e-4)
 
 
 def test_rewinding_forgets(tiny: Model) -> None:
     model, _ = tiny
     cache = filled(model, IDS[:4])
     before = contents(cache, 4)
-    step(model, cache, [400, 400, 401, 402])
+    step(model, cache, [[400, 400, 401, 402]])
     cache.rewind(4)
     assert cache.length == 4
     assert all(torch.equal(a, b) for a, b in zip(before, contents(cache, 4), strict=True))
-    assert torch.allclose(step(model, cache, IDS[4:]), uncached(model, IDS)[-1], atol=1e-4)
+    assert torch.allclose(step(model, cache, [IDS[4:]]), uncached(model, IDS)[-1], atol=1e-4)
 
 
 def test_copy_goes_its_own_way(tiny: Model) -> None:
@@ -62,9 +62,9 @@ def test_copy_goes_its_own_way(tiny: Model) -> None:
     twin = cache.copy(4)
     assert (twin.length, cache.length) == (4, 6)
     before = contents(cache, 6)
-    assert torch.allclose(step(model, twin, IDS[4:]), uncached(model, IDS)[-1], atol=1e-4)
+    assert torch.allclose(step(model, twin, [IDS[4:]]), uncached(model, IDS)[-1], atol=1e-4)
     assert all(torch.equal(a, b) for a, b in zip(before, contents(cache, 6), strict=True))
-    assert torch.allclose(step(model, cache, IDS[6:]), uncached(model, IDS)[-1], atol=1e-4)
+    assert torch.allclose(step(model, cache, [IDS[6:]]), uncached(model, IDS)[-1], atol=1e-4)
     kept = contents(twin, 4)
     assert all(torch.equal(a[:, :, :4], b) for a, b in zip(before, kept, strict=True))
 
@@ -79,7 +79,7 @@ def test_reserved_room_is_used_and_no_more_is_taken(tiny: Model) -> None:
     assert size == 2 * config.num_hidden_layers * 600 * config.num_key_value_heads * width * 4
     places = [layer.keys.data_ptr() for layer in cache.layers]
     for _ in range(20):
-        step(model, cache, [300])
+        step(model, cache, [[300]])
     assert cache.length == 24
     assert cache.nbytes == size
     assert [layer.keys.data_ptr() for layer in cache.layers] == places
@@ -91,7 +91,7 @@ def test_growing_past_the_room_keeps_what_was_there(tiny: Model) -> None:
     before = contents(cache, 4)
     size = cache.nbytes
     many = IDS[4:] + [300] * 600
-    assert torch.allclose(step(model, cache, many), uncached(model, IDS[:4] + many)[-1], atol=1e-4)
+    assert torch.allclose(step(model, cache, [many]), uncached(model, IDS[:4] + many)[-1], atol=1e-4)
     assert cache.nbytes > size
     assert all(torch.equal(a, b) for a, b in zip(before, contents(cache, 4), strict=True))
 

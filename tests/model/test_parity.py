@@ -60,7 +60,7 @@ def decode_along(
     embeddings = model.embed(inputs["input_ids"], visual)
     prefill(model, cache, embeddings[:, :-1])
     feed = [int(inputs["input_ids"][0, -1]), *new_ids[:-1]]
-    return torch.stack([step(model, cache, [token]) for token in feed])
+    return torch.stack([step(model, cache, [[token]])[0] for token in feed])
 
 
 def assert_agrees(
