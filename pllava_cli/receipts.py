@@ -8,13 +8,18 @@ against its hashes, and `rm` deletes only what it lists.
 import json
 import os
 import re
+import secrets
+import time
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 FILE, SCHEMA = "pllava.json", "pllava.pulled/1"
 _MAX_BYTES = 16 << 20
+_PARTIAL_S = 3600.0
+"""Age at which a receipt that was being written is what a kill has left: writing takes milliseconds."""
 
 COMMIT = re.compile(r"[0-9a-f]{40}")
 HASH = re.compile(r"[0-9a-f]{64}|[0-9a-f]{40}")
@@ -86,9 +91,12 @@ def _matching(pattern: re.Pattern[str], text: str) -> str:
 def write(storage: Path, receipt: Receipt) -> None:
     """Write a receipt, whole or not at all; one that lists nothing is deleted.
 
+    Several runs may fetch of one repository. Of those that write at the same moment the last one's stays.
+
     Raises:
         OSError: It cannot be written.
     """
+    _sweep(storage)
     if not receipt.commits:
         (storage / FILE).unlink(missing_ok=True)
         return
@@ -97,9 +105,22 @@ def write(storage: Path, receipt: Receipt) -> None:
         for commit, files in receipt.commits.items()
     }
     plain = {"schema": SCHEMA, "revisions": dict(receipt.revisions), "commits": commits}
-    partial = storage / f".{FILE}.partial"
-    with partial.open("w", encoding="utf-8") as file:
-        json.dump(plain, file, indent=1)
-        file.flush()
-        os.fsync(file.fileno())
-    partial.replace(storage / FILE)
+    partial = storage / f".{FILE}.{secrets.token_hex(8)}.partial"
+    try:
+        with partial.open("x", encoding="utf-8") as file:
+            json.dump(plain, file, indent=1)
+            file.flush()
+            os.fsync(file.fileno())
+        partial.replace(storage / FILE)
+    except BaseException:
+        with suppress(OSError):
+            partial.unlink(missing_ok=True)
+        raise
+
+
+def _sweep(storage: Path) -> None:
+    """Remove what kills have left half written, but nothing that another run may be writing."""
+    for left in storage.glob(f".{FILE}*.partial"):
+        with suppress(OSError):  # another run was faster, or it is another user's
+            if left.lstat().st_mtime < time.time() - _PARTIAL_S:
+                left.unlink()

@@ -4,17 +4,16 @@ They lie in `$XDG_CACHE_HOME/pllava/quantized`, each with a record of what it wa
 record is not known for ours and stays. Nothing here needs the libraries that read weights.
 """
 
-import fcntl
 import os
 import re
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from pllava_cli import configfile, hubcache
 from pllava_cli.errors import CheckpointError, UsageError
+from pllava_cli.locks import held
 from pllava_cli.model.record import RECORD_FILE, Record, parsed
 from pllava_cli.registry import Checkpoint
 
@@ -117,32 +116,13 @@ def delete(save: Save) -> None:
     """Delete a save, and of its folder nothing that is not ours.
 
     Raises:
-        UsageError: It is being written.
+        UsageError: It is being written, or another run has just been at it.
         OSError: Something cannot be deleted; the same again goes on.
     """
-    with _unused(save.folder):
+    busy = UsageError(f"{save.folder} is being written by another run", "wait for it to end, or end it")
+    gone = UsageError(f"{save.folder} has just been moved or deleted", "give the same command again")
+    with held(save.folder, busy, gone):
         for file in save.files:
             file.unlink(missing_ok=True)
         with suppress(OSError):  # not empty
             save.folder.rmdir()
-
-
-@contextmanager
-def _unused(folder: Path) -> Iterator[None]:
-    """Hold the lock that a run holds which is writing the folder."""
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
-    try:
-        with suppress(OSError):  # a file system without locks
-            _lock(descriptor, folder)
-        yield
-    finally:
-        os.close(descriptor)
-
-
-def _lock(descriptor: int, folder: Path) -> None:
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        raise UsageError(
-            f"{folder} is being written by another run", "wait for it to end, or end it"
-        ) from None

@@ -1,11 +1,9 @@
 """Files that must last: kept from other runs by a lock, on the disk once it is said so, replaced whole.
 
-A lock is on the file itself, whatever names runs use for it. File systems that cannot lock or sync, as
-some mounted over a network, are used without.
+File systems that cannot lock or sync, as some mounted over a network, are used without.
 """
 
 import errno
-import fcntl
 import os
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
@@ -14,29 +12,29 @@ from pathlib import Path
 from stat import S_IMODE
 from typing import IO
 
+from pllava_cli import locks
 from pllava_cli.errors import UsageError
 from pllava_cli.textfile import check_regular, reason
 
 ELSEWHERE = "name another file with -o"
-_LACKING = (errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EINVAL, errno.ENOLCK)
-"""What file systems answer that cannot lock or sync."""
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
-def lock(path: Path, descriptor: int) -> None:
+def lock(descriptor: int, file: Path, named: Path) -> None:
     """Keep other runs from a file until it is closed.
 
+    Args:
+        descriptor: It, open.
+        file: Under which it was opened.
+        named: What messages name.
+
     Raises:
-        UsageError: Another run has it.
+        UsageError: Another run has it, or has just had it and put another in its place.
         OSError: It cannot be locked for another reason than that its file system knows no locks.
     """
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        raise UsageError(f"another run is writing to {path}", f"wait for it to end, or {ELSEWHERE}") from None
-    except OSError as error:
-        if error.errno not in _LACKING:
-            raise
+    busy = UsageError(f"another run is writing to {named}", f"wait for it to end, or {ELSEWHERE}")
+    gone = UsageError(f"another run has just written {named}", f"look at it, or {ELSEWHERE}")
+    locks.lock(descriptor, file, busy, gone)
 
 
 def sync(descriptor: int) -> None:
@@ -44,7 +42,7 @@ def sync(descriptor: int) -> None:
     try:
         os.fsync(descriptor)
     except OSError as error:
-        if error.errno not in _LACKING:
+        if error.errno not in locks.LACKING:
             raise
 
 
@@ -56,14 +54,6 @@ def sync_folder(folder: Path) -> None:
             os.fsync(descriptor)
         finally:
             os.close(descriptor)
-
-
-def is_in_place(path: Path, held: os.stat_result) -> bool:
-    """Whether an open file still has its name."""
-    try:
-        return os.path.samestat(held, path.stat())
-    except OSError:
-        return False
 
 
 def unwritable(path: Path, error: OSError) -> UsageError:
@@ -133,7 +123,7 @@ def _held(path: Path, target: Path, stack: ExitStack) -> os.stat_result | None:
     if not check_regular(target, ELSEWHERE):
         return None
     stream = stack.enter_context(target.open("r+b"))
-    lock(path, stream.fileno())
+    lock(stream.fileno(), target, path)
     return os.fstat(stream.fileno())
 
 
@@ -142,12 +132,9 @@ def _begun(path: Path, target: Path, stack: ExitStack) -> tuple[Path, IO[bytes]]
     # Hidden, so that no pattern takes it for a file of records, and short, whatever the name's length.
     digest = blake2b(os.fsencode(target.name), digest_size=8).hexdigest()
     partial = target.with_name(f".pllava-{digest}.partial")
-    descriptor = os.open(partial, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o666)
-    stream = stack.enter_context(os.fdopen(descriptor, "wb"))
-    lock(path, descriptor)
-    if not is_in_place(partial, os.fstat(descriptor)):  # another run has just given it its name
-        raise UsageError(f"another run has just written {path}", f"look at it, or {ELSEWHERE}")
-    os.ftruncate(descriptor, 0)
+    stream = stack.enter_context(os.fdopen(locks.opened(partial), "wb"))
+    lock(stream.fileno(), partial, path)
+    os.ftruncate(stream.fileno(), 0)
     return partial, stream
 
 

@@ -11,9 +11,10 @@ from contextlib import suppress
 from pathlib import Path
 from typing import IO, ClassVar, Self
 
-from pllava_cli.batch.disk import ELSEWHERE, is_in_place, lock, missing_folder, sync, sync_folder, unwritable
+from pllava_cli.batch.disk import ELSEWHERE, lock, missing_folder, sync, sync_folder, unwritable
 from pllava_cli.errors import UsageError
 from pllava_cli.jsonlines import Line, LineError, is_torn, lines
+from pllava_cli.locks import is_in_place
 from pllava_cli.textfile import check_regular, unreadable
 
 
@@ -41,7 +42,7 @@ class GrowingFile(ABC):
         descriptor, is_new = _opened(path)
         file = cls(path, descriptor)
         try:
-            lock(path, descriptor)
+            lock(descriptor, path, path)
             with os.fdopen(descriptor, "rb", closefd=False) as stream:
                 file._read(stream, mend=True)
             if is_new:
@@ -101,7 +102,7 @@ class GrowingFile(ABC):
             UsageError: It cannot be written; the file is left as it was before.
         """
         before = os.fstat(self._descriptor)
-        if not is_in_place(self._path, before):
+        if not is_in_place(self._descriptor, self._path):
             raise UsageError(
                 f"{self._path} was removed or replaced while it was written",
                 "put it back if it was moved; the same command goes on with it",

@@ -5,7 +5,6 @@ never ends. Its transport can go on, so the bytes are kept in a file of a lastin
 there; then they are put where the library looks for them.
 """
 
-import fcntl
 import io
 import os
 from contextlib import suppress
@@ -14,8 +13,8 @@ from pathlib import Path
 from pllava_cli.errors import CheckpointError, UsageError
 from pllava_cli.hub.failures import overlong, stranger, told
 from pllava_cli.hub.hashing import Told, digest
-from pllava_cli.hub.holding import lock
 from pllava_cli.hub.listing import RemoteFile
+from pllava_cli.locks import lock, opened
 
 _RANGE_REFUSED = 416
 
@@ -68,7 +67,7 @@ def _complete(repo: str, commit: str, file: RemoteFile, blob: Path, on_bytes: To
     partial = partial_of(blob)
     busy = UsageError(f"another run is fetching {file.name}", "wait for it to end")
     with _Receiving(partial, file, on_bytes) as stream:
-        lock(stream.fileno(), partial, fcntl.LOCK_EX, busy)
+        lock(stream.fileno(), partial, busy)
         if blob.exists():  # another run has just come to its end
             partial.unlink()
             return
@@ -142,7 +141,7 @@ class _Receiving(io.BufferedWriter):
     """
 
     def __init__(self, path: Path, file: RemoteFile, on_bytes: Told) -> None:
-        super().__init__(io.FileIO(path, "a"))
+        super().__init__(io.FileIO(opened(path, os.O_APPEND), "a"))
         self._file, self._on_bytes = file, on_bytes
 
     def write(self, data: bytes) -> int:  # type: ignore[override]

@@ -1,6 +1,5 @@
 """Having a checkpoint of the hub on this machine: what is to be fetched, whether it fits, and fetching it."""
 
-import fcntl
 import shutil
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
@@ -11,8 +10,8 @@ from pllava_cli.errors import CheckpointError, UsageError
 from pllava_cli.hub.failures import told
 from pllava_cli.hub.fetching import fetch, partial_of
 from pllava_cli.hub.hashing import Told, digest
-from pllava_cli.hub.holding import held
 from pllava_cli.hub.listing import Listing, RemoteFile, ask
+from pllava_cli.locks import held
 from pllava_cli.receipts import COMMIT, PulledFile, Receipt
 
 _CACHE_TAG = "Signature: 8a477f597d28d172789f06886806bc55\n"
@@ -157,7 +156,7 @@ def carry_out(planned: Plan, on_bytes: Told) -> None:
     busy = UsageError(f"another run is deleting {planned.wanted.repo}", "wait for it to end")
     with told(planned.wanted.repo, planned.wanted.revision):
         storage.mkdir(parents=True, exist_ok=True)
-        with held(storage, fcntl.LOCK_SH, busy):
+        with held(storage, busy, is_shared=True, follow_symlinks=True):
             _carry_out(planned, on_bytes)
 
 

@@ -1,6 +1,5 @@
 """Deleting what `pllava models pull` has fetched, and nothing else."""
 
-import fcntl
 import shutil
 from contextlib import AbstractContextManager, suppress
 from dataclasses import dataclass, replace
@@ -9,7 +8,7 @@ from pathlib import Path
 from pllava_cli import hubcache, receipts
 from pllava_cli.errors import CheckpointError, UsageError
 from pllava_cli.hub.fetching import partial_of
-from pllava_cli.hub.holding import held
+from pllava_cli.locks import held
 from pllava_cli.receipts import PulledFile, Receipt
 
 
@@ -72,7 +71,7 @@ def plan(name: str, repo: str, revision: str) -> Removal:
     return _unshared(Removal(storage, revision, dict(receipt.commits)), receipt)
 
 
-def unused(removal: Removal) -> AbstractContextManager[None]:
+def unused(removal: Removal) -> AbstractContextManager[int]:
     """Keep runs that fetch out of the repository's folder, to be held while something of it is deleted.
 
     Raises:
@@ -80,7 +79,7 @@ def unused(removal: Removal) -> AbstractContextManager[None]:
         OSError: On entering: the folder cannot be opened.
     """
     busy = UsageError("another run is fetching or deleting it", "wait for it to end, or end it")
-    return held(removal.storage, fcntl.LOCK_EX, busy)
+    return held(removal.storage, busy, follow_symlinks=True)
 
 
 def carry_out(removal: Removal) -> None:

@@ -6,17 +6,16 @@ folder is made from; the files of two folders that say the same are the same byt
 itself is locked while it is filled: that leaves no file behind, not even after a kill.
 """
 
-import fcntl
 import json
 import os
 import shutil
 import signal
 import threading
 from collections import deque
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Generator
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import ExitStack, closing, contextmanager
+from contextlib import ExitStack, closing
 from dataclasses import asdict
 from multiprocessing import get_context, parent_process
 from pathlib import Path
@@ -26,6 +25,7 @@ import cv2
 
 from pllava_cli import __version__
 from pllava_cli.errors import PllavaError, UsageError
+from pllava_cli.locks import held
 from pllava_cli.shapes.render import write_clip
 from pllava_cli.shapes.samples import SCENES, Lines, Recipe, lines, sample
 from pllava_cli.signals import interrupts_held_back
@@ -56,8 +56,11 @@ def make(folder: Path, recipe: Recipe, jobs: int, report: Callable[[int], None])
     """
     folder = Path(os.path.abspath(folder))  # noqa: PTH100 (a relative name might pass for a URL with FFmpeg)
     _make_folder(folder)
+    busy = UsageError(
+        f"another process is making a data set in {folder}", "wait for it, or choose another folder"
+    )
     try:
-        with _locked(folder):
+        with held(folder, busy, follow_symlinks=True):
             _prepare(folder, recipe)
             try:
                 return _fill(folder, recipe, jobs, report)
@@ -85,29 +88,6 @@ def _make_folder(folder: Path) -> None:
     except OSError as error:
         reason = "it is a file" if isinstance(error, FileExistsError) else error.strerror
         raise UsageError(f"cannot make the folder {folder}: {reason}", "choose another") from None
-
-
-@contextmanager
-def _locked(folder: Path) -> Iterator[None]:
-    """Keep other processes from filling a folder; the lock goes with its holder, however that ends.
-
-    Raises:
-        UsageError: Another process fills it.
-    """
-    handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        os.close(handle)
-        raise UsageError(
-            f"another process is making a data set in {folder}", "wait for it, or choose another folder"
-        ) from None
-    except OSError:  # a file system that locks no folders, as NFS: nothing keeps two apart there
-        pass
-    try:
-        yield
-    finally:
-        os.close(handle)
 
 
 def _prepare(folder: Path, recipe: Recipe) -> None:

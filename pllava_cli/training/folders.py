@@ -3,7 +3,6 @@
 So a kill leaves nothing that looks whole, and a second run that would write the same is told to wait.
 """
 
-import fcntl
 import json
 import os
 import shutil
@@ -17,6 +16,7 @@ from safetensors.torch import save_file
 
 from pllava_cli.errors import MemoryFullError, UsageError
 from pllava_cli.loader import Checked
+from pllava_cli.locks import held, is_in_place
 from pllava_cli.model.memory import within_memory
 from pllava_cli.training.output import CONFIG, write_description, write_whole
 
@@ -42,12 +42,9 @@ def appearing(target: Path) -> Iterator[Path]:
     target.parent.mkdir(parents=True, exist_ok=True)
     partial = target.with_name(f".{target.name}.partial")
     partial.mkdir(exist_ok=True)
-    descriptor = os.open(partial, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
-    try:
-        with suppress(OSError):  # a file system without locks
-            _lock(descriptor, target)
-        if not _is_open_as(partial, descriptor):
-            raise UsageError(f"another run has just written {target}", "look at it")
+    busy = UsageError(f"another run is writing {target}", "wait for it to end")
+    gone = UsageError(f"another run has just written {target}", "look at it")
+    with held(partial, busy, gone) as descriptor:
         for left in partial.iterdir():  # by a kill
             left.unlink()
         try:
@@ -55,21 +52,8 @@ def appearing(target: Path) -> Iterator[Path]:
             _sync(partial)
             partial.rename(target)
         finally:  # there only if something, an interruption perhaps, came between
-            if _is_open_as(partial, descriptor):
+            if is_in_place(descriptor, partial):
                 shutil.rmtree(partial, ignore_errors=True)
-    finally:
-        os.close(descriptor)
-
-
-def _is_open_as(folder: Path, descriptor: int) -> bool:
-    return folder.exists() and os.path.samestat(folder.stat(), os.fstat(descriptor))
-
-
-def _lock(descriptor: int, target: Path) -> None:
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        raise UsageError(f"another run is writing {target}", "wait for it to end") from None
 
 
 def _sync(folder: Path) -> None:

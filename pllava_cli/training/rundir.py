@@ -6,16 +6,16 @@ a whole one; an older one goes only after that. What says that there is a run, r
 data have been found sound, and is replaced, never removed.
 """
 
-import fcntl
 import json
 import os
 import shutil
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from pllava_cli import __version__
 from pllava_cli.errors import UsageError
+from pllava_cli.locks import lock, opened
 from pllava_cli.model.adapter import CONFIG_FILE, WEIGHTS_FILE
 from pllava_cli.registry import TRAINING_FILE, TRAINING_SCHEMA
 from pllava_cli.training.output import CONFIG, FILES, partial_name, write_whole
@@ -40,7 +40,7 @@ class RunFolder:
         self.log = path / "log.jsonl"
         self.skipped = path / "skipped.jsonl"
         self._file = path / TRAINING_FILE
-        self._lock: Any = None
+        self._lock: IO[bytes] | None = None
         self._made: list[Path] = []
         """What `open` has made, or has made place for; the deepest first."""
 
@@ -201,11 +201,11 @@ class RunFolder:
         write_whole(self._file, json.dumps(whole, indent=1))
 
     def _take_lock(self) -> None:
-        self._lock = (self.path / _LOCK).open("w")
-        try:
-            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise UsageError(f"another process trains in {self.path}", "name another with -o") from None
+        file = self.path / _LOCK
+        busy = UsageError(f"another process trains in {self.path}", "name another with -o")
+        gone = UsageError(f"another process has just left {self.path}", "give the same command again")
+        self._lock = os.fdopen(opened(file), "wb")
+        lock(self._lock.fileno(), file, busy, gone)
 
 
 def _is_whole(checkpoint: Path) -> bool:

@@ -13,6 +13,7 @@ from pllava_cli.batch.disk import replacing
 from pllava_cli.batch.journal import Journal
 from pllava_cli.errors import UsageError
 from tests.disks import room
+from tests.locking import before_locking
 
 ROOT = Path(__file__).parents[2]
 
@@ -79,6 +80,23 @@ def test_a_file_in_use_is_refused(tmp_path: Path) -> None:
     with replacing(file), pytest.raises(UsageError, match="another run is writing to"), replacing(file):
         pass
     assert names(tmp_path) == ["a.jsonl"]
+
+
+def test_what_another_run_has_just_written_stays(tmp_path: Path) -> None:
+    file = tmp_path / "a.jsonl"
+    file.write_bytes(b"before\n")
+
+    def write() -> None:
+        with replacing(file) as stream:
+            stream.write(b"theirs\n")
+
+    with (
+        before_locking(write),
+        pytest.raises(UsageError, match="another run has just written"),
+        replacing(file),
+    ):
+        pytest.fail("both write")
+    assert file.read_bytes() == b"theirs\n" and names(tmp_path) == ["a.jsonl"]
 
 
 def test_a_file_that_appears_meanwhile_is_not_replaced(tmp_path: Path) -> None:

@@ -22,6 +22,7 @@ from pllava_cli.recordkey import Key, latest
 from pllava_cli.terminal import OutputClosedError
 from tests.batch.made import DECODING, MODEL, failed, line, record
 from tests.disks import read_only_folder
+from tests.locking import before_locking
 
 ROOT = Path(__file__).parents[2]
 OTHER_SETTINGS = {"model": dataclasses.replace(MODEL, quantize="4bit")}
@@ -265,6 +266,18 @@ def test_one_run_at_a_time(tmp_path: Path) -> None:
         journal.append(record(0))
     with Journal.open(file) as journal:
         assert journal.counts.done == 1
+
+
+def test_a_file_that_another_run_has_just_replaced_is_not_added_to(tmp_path: Path) -> None:
+    file = tmp_path / "a.jsonl"
+    with Journal.open(file) as journal:
+        journal.append(record(0))
+    with (
+        before_locking(lambda: file.rename(tmp_path / "moved.jsonl") and file.write_text("theirs")),
+        pytest.raises(UsageError, match="another run has just written"),
+    ):
+        Journal.open(file)
+    assert file.read_text() == "theirs" and (tmp_path / "moved.jsonl").read_bytes().count(b"\n") == 1
 
 
 def test_a_file_system_without_locks_is_used_without(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

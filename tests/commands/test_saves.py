@@ -12,6 +12,7 @@ import pytest
 from pllava_cli import app, hubcache, registry, savelist
 from pllava_cli.model.record import RECORD_FILE, Record
 from tests.commands.conftest import Result
+from tests.locking import before_locking
 
 Run = Callable[..., Result]
 
@@ -201,6 +202,16 @@ def test_what_a_kill_has_left_goes_too_unless_it_is_being_written(run: Run, sour
     os.close(descriptor)
     assert run("models", "rm", source, "--saves", "--yes").status == 0
     assert not partial.exists()
+
+
+def test_what_another_run_has_begun_in_its_place_stays(run: Run, source: Path) -> None:
+    partial = write_save(source, ".some-4bit.partial")
+    with before_locking(
+        lambda: partial.rename(partial.with_name("some-4bit")) and write_save(source, partial.name)
+    ):
+        result = run("models", "rm", source, "--saves", "--yes")
+    assert result.status == 2 and "has just been moved or deleted" in result.err
+    assert len(list(partial.iterdir())) == len(list(partial.with_name("some-4bit").iterdir())) == 3
 
 
 def test_a_folder_that_may_not_be_changed(run: Run, source: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -271,12 +271,23 @@ def test_two_at_once(run: Run, hub: server.Hub) -> None:
     assert result.status == 2 and "another run is fetching preprocessor_config.json" in result.err
 
 
+def test_a_link_in_place_of_a_beginning_is_not_followed(run: Run, hub: server.Hub, tmp_path: Path) -> None:
+    blobs = hubcache.storage(REPO) / "blobs"
+    blobs.mkdir(parents=True)
+    (tmp_path / "mine").write_text("precious")
+    partial = fetching.partial_of(blobs / server.hub_hash(checkpoint_files()[SHARD]))
+    partial.symlink_to(tmp_path / "mine")
+    result = run("models", "pull", "birds")
+    assert result.status == 2 and f"cannot write {partial}" in result.err
+    assert (tmp_path / "mine").read_text() == "precious"
+
+
 def test_what_another_run_has_just_finished_is_not_fetched_again(
     run: Run, hub: server.Hub, snapshot: Path, cache: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     blob = hubcache.storage(REPO) / "blobs" / server.hub_hash(checkpoint_files()[SHARD])
 
-    def finish(descriptor: int, path: Path, how: int, busy: Exception) -> None:
+    def finish(descriptor: int, path: Path, busy: Exception) -> None:
         if path == fetching.partial_of(blob):
             blob.write_bytes(checkpoint_files()[SHARD])
 

@@ -18,6 +18,7 @@ from pllava_cli.shapes.casting import cast
 from pllava_cli.shapes.render import film
 from pllava_cli.shapes.samples import MOST_CLIPS, Recipe, sample
 from pllava_cli.shapes.subtasks import SUBTASKS
+from tests.locking import before_locking
 from tests.shapes.watching import is_true
 
 RECIPE = Recipe(count=11, seed=2)
@@ -183,6 +184,23 @@ def test_a_folder_that_another_run_fills_is_left_to_it(made: Path, tmp_path: Pat
     assert contents(tmp_path) == contents(made)
     with pytest.raises(UsageError, match="already holds"):  # the lock has gone with the run
         make(tmp_path)
+
+
+def test_a_folder_that_another_has_just_replaced_is_not_filled(tmp_path: Path) -> None:
+    folder = tmp_path / "data"
+    with (
+        before_locking(lambda: folder.rename(tmp_path / "moved") and folder.mkdir()),
+        pytest.raises(UsageError, match="another process"),
+    ):
+        make(folder)
+    assert list(folder.iterdir()) == list((tmp_path / "moved").iterdir()) == []
+
+
+def test_a_link_to_a_folder_is_filled_as_the_folder(tmp_path: Path) -> None:
+    (tmp_path / "real").mkdir()
+    (tmp_path / "link").symlink_to("real")
+    make(tmp_path / "link", Recipe(count=1, seed=2))
+    assert (tmp_path / "real" / "dataset.json").is_file() and (tmp_path / "link").is_symlink()
 
 
 def test_two_runs_at_once_fill_two_folders(made: Path, tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ import pytest
 
 from pllava_cli.errors import UsageError
 from pllava_cli.training.folders import appearing
+from tests.locking import before_locking
 
 
 def names(folder: Path) -> list[str]:
@@ -46,6 +47,20 @@ def test_second_run_is_told_to_wait_and_the_first_goes_on(tmp_path: Path) -> Non
         with pytest.raises(UsageError, match="another run is writing"), appearing(tmp_path / "target"):
             pytest.fail("both write")
     assert names(tmp_path / "target") == ["one"]
+
+
+def test_what_another_run_has_just_finished_is_left_alone(tmp_path: Path) -> None:
+    def finish() -> None:
+        (tmp_path / ".target.partial" / "one").write_text("1")
+        (tmp_path / ".target.partial").rename(tmp_path / "target")
+
+    with (
+        before_locking(finish),
+        pytest.raises(UsageError, match="another run has just written"),
+        appearing(tmp_path / "target"),
+    ):
+        pytest.fail("both write")
+    assert names(tmp_path) == ["target"] and names(tmp_path / "target") == ["one"]
 
 
 def test_link_in_its_place_is_not_followed(tmp_path: Path) -> None:

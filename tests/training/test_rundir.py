@@ -14,6 +14,7 @@ import pytest
 from pllava_cli.errors import UsageError
 from pllava_cli.training.output import write_whole
 from pllava_cli.training.rundir import RunFolder
+from tests.locking import before_locking, without_locks
 
 FIRST, OTHER = {"rank": 4}, {"rank": 8}
 WEIGHTS = "adapter_model.safetensors"
@@ -176,3 +177,41 @@ def test_what_a_finished_run_could_not_remove_goes_at_the_next_start(tmp_path: P
     with pytest.raises(UsageError, match="is finished"):
         RunFolder(path).check()
     assert not (path / "checkpoints").exists()
+
+
+def test_one_process_at_a_time(tmp_path: Path) -> None:
+    with begun(tmp_path, FIRST):
+        with pytest.raises(UsageError, match="another process trains in") as caught:
+            RunFolder(tmp_path).open(FIRST, resume=True)
+        assert caught.value.hint == "name another with -o"
+    with begun(tmp_path, FIRST):
+        pass
+
+
+def test_a_lock_that_another_start_has_just_taken_away_keeps_nobody_out(tmp_path: Path) -> None:
+    """One that has found its data unsound deletes the lock that it has made; the next must not hold that."""
+    run = RunFolder(tmp_path)
+    with (
+        before_locking((tmp_path / "lock").unlink),
+        pytest.raises(UsageError, match="has just left") as caught,
+    ):
+        run.open(FIRST, resume=True)
+    run.release()
+    assert caught.value.hint == "give the same command again"
+    with begun(tmp_path, FIRST):
+        pass
+
+
+def test_a_file_system_without_locks_is_used_without(tmp_path: Path) -> None:
+    with without_locks(), begun(tmp_path, FIRST) as run:
+        save(run, 1)
+    assert state(tmp_path)["settings"] == FIRST
+
+
+def test_a_link_in_place_of_the_lock_is_not_followed(tmp_path: Path) -> None:
+    (tmp_path / "mine").write_text("precious")
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / "lock").symlink_to(tmp_path / "mine")
+    with pytest.raises(UsageError, match="cannot write to"), begun(tmp_path / "run", FIRST):
+        pytest.fail("a link was followed")
+    assert (tmp_path / "mine").read_text() == "precious"
