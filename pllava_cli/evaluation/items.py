@@ -88,6 +88,8 @@ class Benchmark:
     """What a reader of the figures must know of the questions."""
     splits: Mapping[str, str] = field(default_factory=dict)
     """Of items, by their ids, the split that their file puts them in, where it says so."""
+    clip_names: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    """Of items, by their ids, what else the files of their clips may be called, without a suffix."""
 
 
 @dataclass(frozen=True)

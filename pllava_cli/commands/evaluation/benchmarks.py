@@ -61,6 +61,8 @@ CAPTIONS_EXAMPLES = """
 pllava eval captions references.json --data clips -o captions-7b
 # of a file that has all splits, as MSR-VTT's, the clips of one
 pllava eval captions MSRVTT_data.json --split test --data videos -o msrvtt-7b
+# every segment that ActivityNet Captions describes, by itself
+pllava eval captions val_1.json --data ActivityNet -o activitynet-7b
 # captions that were made before
 pllava eval captions references.json --captions captions.jsonl -o captions-made
 """
@@ -147,21 +149,23 @@ def captions(
     terminal: Terminal,
     flags: CaptionsFlags,
     references: Annotated[
-        str, typer.Argument(metavar="REFERENCES", help="What people say of the clips: .json or .jsonl.")
+        str, typer.Argument(metavar="REFERENCES", help="What people say of the clips: .json, .jsonl or .txt.")
     ],
 ) -> int:
     """Compare captions with those that people wrote.
 
-    REFERENCES is COCO's or MSR-VTT's file, or a list of objects, or one a line: video, captions (or
-    caption), and if need be split. The clips below DIR are captioned; with --captions no checkpoint is run,
-    and captions are taken from a file of records or any other that names the clips. BLEU, ROUGE-L and
-    CIDEr-D need the extra `eval`.
+    REFERENCES is a list of objects, or one a line: video, captions (or caption), and if need be split; or
+    the file of COCO, MSR-VTT, VATEX (its English captions), MSVD, ActivityNet Captions or Karpathy's
+    splits, as published. Of ActivityNet Captions each segment is captioned by itself and compared with its
+    own sentence. The clips below DIR are captioned; with --captions no checkpoint is run, and captions are
+    taken from a file of records or any other that names the clips. BLEU, ROUGE-L and CIDEr-D need the extra
+    `eval`.
     """
     sample = sampled(flags)
     clips = None
     if flags.data is not None or flags.captions is None:
         clips = absolute(flags.data, "the folder of the clips", "name it with --data")
-    data = absolute(references, "the file of references", "name a .json or .jsonl file")
+    data = absolute(references, "the file of references", "name a .json, .jsonl or .txt file")
     asked = Asked("captions", data, clips, sample=sample, split=flags.split)
     if flags.captions is None:
         return _put(terminal, flags, asked)

@@ -31,10 +31,11 @@ def missing(terminal: Terminal, benchmark: Benchmark) -> None:
     """Tell, before hours are spent on the others, of clips to caption that are not there."""
     if benchmark.name != captions.NAME:
         return
-    lacking = {item.id for item in benchmark.items if not is_there(item.clip)}
-    if lacking:
-        advice = splits.advice(benchmark, lacking)
-        told = f"{len(lacking)} of {len(benchmark.items)} clips are missing"
+    clips = {item.clip for item in benchmark.items}
+    gone = {clip for clip in clips if not is_there(clip)}
+    if gone:
+        advice = splits.advice(benchmark, {item.id for item in benchmark.items if item.clip in gone})
+        told = f"{len(gone)} of {len(clips)} clips are missing"
         told += ", and count as empty captions if they are not captioned already"
         terminal.warn(f"{told}; {advice}" if advice else told)
 

@@ -1,7 +1,8 @@
 """Captions that were made before, by `pllava batch` or anything else: scored without a checkpoint.
 
 A caption belongs to the clip that it names: by path, by id, by its file's name, or by that without its
-suffix, whichever first tells it from the others.
+suffix, whichever first tells it from the others. Where parts of clips are asked about, the caption of a part
+names its start and end too, as a record's `segment` does, or is told by its id alone.
 """
 
 import os
@@ -14,7 +15,8 @@ from typing import Any
 from pllava_cli.errors import UsageError
 from pllava_cli.evaluation.benchmarks.entry import LONGEST_S, checked_object
 from pllava_cli.evaluation.benchmarks.json_or_lines import Loaded, Placed, load
-from pllava_cli.evaluation.benchmarks.references import MAX_CHARACTERS, NAMES
+from pllava_cli.evaluation.benchmarks.references.listed import NAMES
+from pllava_cli.evaluation.benchmarks.references.told import MAX_CHARACTERS
 from pllava_cli.evaluation.items import Benchmark, Fault, Item, Said
 from pllava_cli.evaluation.reading import EntryError, shown
 from pllava_cli.video.probe import shown_name
@@ -22,6 +24,9 @@ from pllava_cli.video.probe import shown_name
 IDS = ("id", "image_id", "video_id")
 TEXTS = ("text", "caption")
 """Where a caption stands: in a record, and in COCO's form of results."""
+
+Part = tuple[float | None, ...]
+"""Start and end of a part of a clip, in seconds; None: the clip's own."""
 
 
 @dataclass(frozen=True)
@@ -35,9 +40,14 @@ class Caption:
     text: str | None
     """None: captioning it failed."""
     error: str | None
-    span: tuple[Any, ...]
-    """The part of the clip that it is about; empty: all of it."""
+    span: Part
+    """What its entry says of the part that it is about; empty: nothing."""
     timestamps_s: tuple[float, ...]
+
+    @property
+    def part(self) -> Part:
+        """The part of the clip that it is about; empty: all of it."""
+        return () if all(each is None for each in self.span) else self.span
 
     @property
     def subject(self) -> str:
@@ -52,25 +62,27 @@ def said_from(benchmark: Benchmark, file: Path) -> list[Said]:
         benchmark: The items.
         file: A file of records, or JSON, or JSON lines, of objects that name a clip (`path`, `video`,
             `id`, `image_id`, ...) and hold its `text` or `caption`; records of answers are captions if the
-            question is the benchmark's. Of two about one clip the later counts.
+            question is the benchmark's. Of two about one clip, or one part of it, the later counts.
 
     Returns:
         One for each item, in order; without text, and with the reason, where there is no caption.
 
     Raises:
         UsageError: The file cannot be read, has no caption of any of the clips, or captions of several
-            parts of one.
+            parts of one of which the whole is asked about.
     """
-    loaded = load(file)
-    captions, faults = _captions(loaded, file, list(dict.fromkeys(item.prompt for item in benchmark.items)))
-    index = _index(captions)
-    ways = _ways(benchmark.items)
+    of_parts = any(_part_of(item) for item in benchmark.items)
+    prompts = list(dict.fromkeys(item.prompt for item in benchmark.items))
+    captions, faults = _captions(load(file), file, prompts, of_parts)
+    index = _index(captions, of_parts)
+    ways = _ways(benchmark)
     said = [_said(item, each, index) for item, each in zip(benchmark.items, ways, strict=True)]
     if all(each is None for each in said):
         why = f": {faults[0].where} {faults[0].message}" if faults and not captions else ""
         raise UsageError(
             f"{shown_name(file)} has no caption of any clip of the benchmark{why}",
-            "its entries must name the clips: by path, file name or id",
+            "its entries must name the clips: by path, file name or id"
+            + (", and the part, as a record's segment has it" if of_parts else ""),
         )
     return [
         each if each is not None else Said(item, None, f"{shown_name(file.name)} has no caption of it")
@@ -78,26 +90,26 @@ def said_from(benchmark: Benchmark, file: Path) -> list[Said]:
     ]
 
 
-def _captions(loaded: Loaded, file: Path, prompts: Collection[str]) -> tuple[list[Caption], Sequence[Fault]]:
-    values = loaded.values
-    if isinstance(loaded.value, dict):
-        values = [Placed(shown_name(file.name), loaded.value)]
-    found: dict[str, Caption] = {}
+def _captions(
+    loaded: Loaded, file: Path, prompts: Collection[str], of_parts: bool
+) -> tuple[list[Caption], Sequence[Fault]]:
+    found: dict[tuple[str, Part], Caption] = {}
     faults = list(loaded.faults)
-    for placed in values:
+    for placed in loaded.entries(file):
         try:
             caption = _caption(placed, prompts)
         except EntryError as error:
             faults.append(Fault(placed.where, str(error)))
             continue
-        before = found.get(caption.subject)
-        if before is not None and before.span != caption.span:
+        key = (caption.subject, caption.part if of_parts else ())
+        before = found.get(key)
+        if before is not None and before.span != caption.span and not of_parts:
             named = shown(caption.path or caption.ids[0])
             raise UsageError(
                 f"{shown_name(file)} has captions of several parts of {named}",
                 "make them of whole clips: without --every and --shots",
             )
-        found[caption.subject] = caption
+        found[key] = caption
     return list(found.values()), faults
 
 
@@ -128,11 +140,12 @@ def _text(value: Mapping[str, Any]) -> tuple[str | None, str | None]:
     return text, None
 
 
-def _span(value: Mapping[str, Any]) -> tuple[Any, ...]:
+def _span(value: Mapping[str, Any]) -> Part:
     segment = value.get("segment")
     if not isinstance(segment, dict):
         return ()
-    return tuple(segment.get(key) for key in ("start_s", "end_s"))
+    times = (segment.get(key) for key in ("start_s", "end_s"))
+    return tuple(each if isinstance(each, int | float) else None for each in times)
 
 
 def _timestamps(value: Mapping[str, Any]) -> tuple[float, ...]:
@@ -142,15 +155,17 @@ def _timestamps(value: Mapping[str, Any]) -> tuple[float, ...]:
     return tuple(float(each) for each in listed if isinstance(each, int | float) and abs(each) < LONGEST_S)
 
 
-Index = Mapping[tuple[str, str], Sequence[Caption]]
-"""Captions by how, and by what, they name their clip."""
+Way = tuple[str, str, Part]
+"""How, and by what, a clip is named, and which part of it; empty: all of it, or that is not looked at."""
+Index = Mapping[Way, Sequence[Caption]]
 
 
-def _index(captions: Sequence[Caption]) -> Index:
-    index: dict[tuple[str, str], list[Caption]] = {}
+def _index(captions: Sequence[Caption], of_parts: bool) -> Index:
+    index: dict[Way, list[Caption]] = {}
     for caption in captions:
-        for key in dict.fromkeys(_keys(caption)):
-            index.setdefault(key, []).append(caption)
+        part = caption.part if of_parts else ()
+        for how, name in dict.fromkeys(_keys(caption)):
+            index.setdefault((how, name, part), []).append(caption)
     return index
 
 
@@ -168,19 +183,29 @@ def _keys(caption: Caption) -> Iterator[tuple[str, str]]:
             yield "stem", name
 
 
-def _ways(items: Sequence[Item]) -> Iterator[list[tuple[str, str]]]:
+def _ways(benchmark: Benchmark) -> Iterator[list[Way]]:
     """Yield by what each item's caption may be known, the surest first."""
-    names = Counter(item.clip.name for item in items)
-    stems = Counter(item.clip.stem for item in items)
-    for item in items:
-        ways = [("path", _whole(os.fspath(item.clip))), ("id", item.id)]
+    shared = [list(_shared(item, benchmark.clip_names.get(item.id, ()))) for item in benchmark.items]
+    counts = Counter(way for ways in shared for way in ways)
+    for item, ways in zip(benchmark.items, shared, strict=True):
+        sure: list[Way] = [("path", _whole(os.fspath(item.clip)), _part_of(item)), ("id", item.id, ())]
         # What several items share tells of none of them.
-        ways += [("name", item.clip.name)] if names[item.clip.name] == 1 else []
-        ways += [("stem", item.clip.stem)] if stems[item.clip.stem] == 1 else []
-        yield ways
+        yield sure + [way for way in ways if counts[way] == 1]
 
 
-def _said(item: Item, ways: Sequence[tuple[str, str]], index: Index) -> Said | None:
+def _shared(item: Item, other_names: Sequence[str]) -> Iterator[Way]:
+    """Yield what may tell of an item's clip, and of those in other folders."""
+    part = _part_of(item)
+    yield "name", item.clip.name, part
+    for stem in dict.fromkeys((item.clip.stem, *other_names)):
+        yield "stem", stem, part
+
+
+def _part_of(item: Item) -> Part:
+    return () if item.start_s is None and item.end_s is None else (item.start_s, item.end_s)
+
+
+def _said(item: Item, ways: Sequence[Way], index: Index) -> Said | None:
     """The caption of an item; None if there is none."""
     found = next((index[way] for way in ways if way in index), ())
     if len(found) > 1:

@@ -1,6 +1,7 @@
 """Clips that people have described: each is captioned, and the captions compared with theirs.
 
-The comparison stands in `scoring.captions`.
+Where people have described parts of a clip, each part is captioned by itself. The comparison stands in
+`scoring.captions`.
 """
 
 from collections.abc import Iterable, Iterator
@@ -17,13 +18,19 @@ from pllava_cli.video.probe import shown_name
 NAME = "captions"
 MAX_NEW_TOKENS = 256
 """As `pllava caption` has it: a paragraph."""
+OF_SEGMENTS = (
+    "Each annotated segment is captioned by itself and compared with its own sentence: not with another"
+    " annotator's file, nor with segments that overlap it. Figures of dense captioning, where a model finds"
+    " the segments, are something else."
+)
+"""What a reader must know where parts of clips are described."""
 
 
 def read(file: Path, data: Path | None, split: str | None = None) -> Benchmark:
     """Read what people say of clips, and find the clips.
 
     Args:
-        file: In one of the forms of `benchmarks.references`.
+        file: In one of the forms of `references`.
         data: The folder below which the clips are; None: they are taken as named, for captions that
             were made before. A clip that is not there stays an item, whose question then fails.
         split: Only the clips that the file puts in this one; None: all.
@@ -44,8 +51,15 @@ def read(file: Path, data: Path | None, split: str | None = None) -> Benchmark:
             "name the folder that holds them with --data" + (", or another --split" if of else ""),
         )
     manner = Manner(prompts.SYSTEM, max_new_tokens=MAX_NEW_TOKENS)
-    found = {each.id: each.split for each in described if each.split is not None}
-    return Benchmark(NAME, [item for item, _ in items], manner, faults, splits=found)
+    return Benchmark(
+        NAME,
+        [item for item, _ in items],
+        manner,
+        faults,
+        [OF_SEGMENTS] if any(each.part is not None for each in described) else (),
+        splits={each.id: each.split for each in described if each.split is not None},
+        clip_names={each.id: each.other_names for each in described if each.other_names},
+    )
 
 
 def _items(
@@ -54,10 +68,11 @@ def _items(
     """Yield the items, and whether each one's clip is there; a clip that may be either of two is a fault."""
     for each in described:
         try:
-            found = files.find(each.name) if files is not None else None
+            found = _find(files, each) if files is not None else None
         except AmbiguousError as error:
             faults.append(Fault(each.where, f"{each.name!r}: {error}"))
             continue
+        start_s, end_s = each.part or (None, None)
         item = Item(
             id=each.id,
             group=NAME,
@@ -65,6 +80,13 @@ def _items(
             question=prompts.CAPTION,
             answer=each.captions[0],
             prompt=prompts.CAPTION,
+            start_s=start_s,
+            end_s=end_s,
             references=tuple(each.captions),
         )
         yield item, found is not None
+
+
+def _find(files: ClipsBelow, described: Described) -> Path | None:
+    names = (described.name, *described.other_names)
+    return next((found for name in names if (found := files.find(name)) is not None), None)

@@ -40,6 +40,10 @@ class Loaded:
     faults: list[Fault]
     """Lines that hold none."""
 
+    def entries(self, file: Path) -> list[Placed]:
+        """The values of the lines or of a list; an object that stands alone is the only one."""
+        return [Placed(shown_name(file.name), self.value)] if isinstance(self.value, dict) else self.values
+
 
 def load(file: Path) -> Loaded:
     """Read a file of JSON.

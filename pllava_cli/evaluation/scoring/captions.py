@@ -126,34 +126,39 @@ def _verdicts(said: Sequence[Said], cut: _Cut, figures: Figures | None) -> Itera
 def _notes(cut: _Cut, benchmark: Benchmark, said: Sequence[Said]) -> list[str]:
     """What a reader must know to compare the figures."""
     of, asked = len(cut.kept), len(benchmark.items)
+    thing = "segment" if any(item.end_s is not None for item in benchmark.items) else "clip"
     notes = [
         "Figures are times 100, as tables print them: CIDEr-D ends at 1000, the others at 100.",
         f"They were computed by {metrics.library()}, whose CIDEr-D is what most tables call CIDEr.",
         f"Tokeniser: {cut.way}.",
-        "CIDEr-D weighs words by how few clips of this set are described with them: compare it only over"
-        " the same clips, cut into words by the same tokeniser.",
+        f"CIDEr-D weighs words by how few {thing}s of this set are described with them: compare it only over"
+        f" the same {thing}s, cut into words by the same tokeniser.",
     ]
     if of:
         counts = [len(texts) for texts in cut.people]
-        notes.append(f"References of a clip: {min(counts)} to {max(counts)}, {fmean(counts):.1f} on average.")
+        notes.append(
+            f"References of a {thing}: {min(counts)} to {max(counts)}, {fmean(counts):.1f} on average."
+        )
     if of == 1:
-        notes.append("CIDEr-D of a single clip is nothing: no word tells it from others.")
+        notes.append(f"CIDEr-D of a single {thing} is nothing: no word tells it from others.")
     if of < FEW:
-        notes.append(f"{_clips(of)}: figures of fewer than {FEW} mean little.")
+        notes.append(f"{_count(of, thing)}: figures of fewer than {FEW} mean little.")
     if of + cut.lost < asked:
-        notes.append(f"Only {of + cut.lost} of {asked} clips were asked about.")
+        notes.append(f"Only {of + cut.lost} of {asked} {thing}s were asked about.")
     if cut.kinds.get("failed"):
         advice = splits.advice(benchmark, {each.item.id for each in said if each.text is None})
         notes.append(
-            f"{_clips(cut.kinds['failed'])} without a caption: scored as an empty text"
+            f"{_count(cut.kinds['failed'], thing)} without a caption: scored as an empty text"
             + (f"; {advice}." if advice else ".")
         )
     if cut.kinds.get("empty"):
-        notes.append(f"{_clips(cut.kinds['empty'])} with an empty caption: scored as that.")
+        notes.append(f"{_count(cut.kinds['empty'], thing)} with an empty caption: scored as that.")
     if cut.lost:
-        notes.append(f"{_clips(cut.lost)} left out: nothing of what people say is a word to the tokeniser.")
+        notes.append(
+            f"{_count(cut.lost, thing)} left out: nothing of what people say is a word to the tokeniser."
+        )
     return notes
 
 
-def _clips(count: int) -> str:
-    return "1 clip" if count == 1 else f"{count} clips"
+def _count(count: int, thing: str) -> str:
+    return f"{count} {thing}" if count == 1 else f"{count} {thing}s"

@@ -131,6 +131,49 @@ def test_captions_of_parts_are_refused(tmp_path: Path) -> None:
         texts(tmp_path, "".join(to_json_line(each) + "\n" for each in lines))
 
 
+class TestParts:
+    """Parts of clips are asked about."""
+
+    OF = Benchmark(
+        "captions",
+        [
+            Item(f"v_a/{at}", "captions", Path("data/v_a.mp4"), "Say.", "x", "Say.", (), start_s, end_s)
+            for at, (start_s, end_s) in enumerate([(0.0, 5.0), (2.5, 5.0)], 1)
+        ],
+        Manner(""),
+    )
+
+    def test_each_has_the_caption_of_its_start_and_end(self, tmp_path: Path) -> None:
+        lines = [
+            record("/elsewhere/v_a.mp4", "Whole."),
+            record("/elsewhere/v_a.mp4", "Second.", Segment(1, 2.5, 5.0)),
+            record("/elsewhere/v_a.mp4", "Another.", Segment(2, 2.5, 5.5)),
+            record("/elsewhere/v_a.mp4", "First.", Segment(0, 0, 5)),
+        ]
+        text = "".join(to_json_line(each) + "\n" for each in lines)
+        assert texts(tmp_path, text, self.OF) == ["First.", "Second."]
+
+    def test_of_two_captions_of_one_the_later_counts(self, tmp_path: Path) -> None:
+        lines = [record("data/v_a.mp4", text, Segment(0, 2.5, 5.0)) for text in ("Old.", "New.")]
+        text = "".join(to_json_line(each) + "\n" for each in lines)
+        assert texts(tmp_path, text, self.OF) == [None, "New."]
+
+    def test_an_id_is_enough(self, tmp_path: Path) -> None:
+        entries = [{"id": "v_a/2", "caption": "Second."}, {"id": "v_a", "caption": "Whole."}]
+        assert texts(tmp_path, entries, self.OF) == [None, "Second."]
+
+    @pytest.mark.parametrize("odd", [[1], {"a": 1}, "2.5", None])
+    def test_times_that_are_none_are_of_no_part(self, tmp_path: Path, odd: Any) -> None:
+        odd = {"path": "data/v_a.mp4", "text": "Odd.", "segment": {"start_s": odd, "end_s": 5.0}}
+        good = odd | {"text": "Good.", "segment": {"start_s": 2.5, "end_s": 5.0}}
+        assert texts(tmp_path, [odd, good], self.OF) == [None, "Good."]
+
+    def test_captions_of_whole_clips_are_no_captions_of_parts(self, tmp_path: Path) -> None:
+        with pytest.raises(UsageError, match="no caption of any clip") as raised:
+            texts(tmp_path, [{"path": "data/v_a.mp4", "text": "Whole."}], self.OF)
+        assert "and the part" in (raised.value.hint or "")
+
+
 @pytest.mark.parametrize(
     ("entry", "error"),
     [

@@ -9,6 +9,8 @@ import pytest
 from pllava_cli.errors import ExitStatus, UsageError
 from pllava_cli.evaluation.benchmarks import captions, references, splits
 from pllava_cli.evaluation.items import Benchmark
+from tests.evaluation.published import ACTIVITYNET, MSVD, VATEX
+from tests.evaluation.published import written as published
 
 MSRVTT = {
     "videos": [
@@ -101,6 +103,23 @@ def test_a_split_that_there_is_not(tmp_path: Path, value: Any, split: str, messa
     assert message in raised.value.message and "captions.json" in raised.value.message
     assert hint in (raised.value.hint or "") and raised.value.status == ExitStatus.USAGE
     assert "\n" not in raised.value.message and len(raised.value.message) < 300
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        {"videos": [{"video_id": "video0"}], "sentences": [{"video_id": "video0", "caption": "x"}]},
+        {"images": [{"filename": "a.jpg", "sentences": [{"raw": "x"}]}]},
+        VATEX,
+        ACTIVITYNET,
+        MSVD,
+    ],
+    ids=["MSR-VTT", "Karpathy", "VATEX", "ActivityNet", "MSVD"],
+)
+def test_a_file_in_a_published_form_that_names_no_splits(tmp_path: Path, value: Any) -> None:
+    with pytest.raises(UsageError, match="references names no splits") as raised:
+        references.read(published(tmp_path, value), "test")
+    assert raised.value.hint == "leave --split out" and raised.value.status == ExitStatus.USAGE
 
 
 @pytest.mark.parametrize("odd", [None, "", " ", True, 0.5, ["test"], {"test": 1}, "a\nb", "x" * 101])
