@@ -19,9 +19,10 @@ from machine import describe
 
 LOOP = """
 import json, sys
-from pllava_cli import Captioner
+from pllava_cli import Captioner, keep_freed
 from pllava_cli.errors import PllavaError
 captioner = Captioner(sys.argv[1])
+keep_freed()  # as `pllava batch` does
 with open(sys.argv[2], "w") as out:
     for clip in sys.argv[3:]:
         try:

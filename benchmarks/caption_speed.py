@@ -21,6 +21,7 @@ import torch
 from machine import describe
 from random_checkpoint import SHAPES, write
 
+from pllava_cli import keep_freed
 from pllava_cli.loader import open_checkpoint
 from pllava_cli.model.cache import PrefixCache
 from pllava_cli.model.cuda_graph import use_graph
@@ -164,6 +165,7 @@ def main() -> None:
                 pooling_shape=None,
                 keep_tokens=options.keep_tokens,
             )
+            keep_freed()  # as `pllava` does
             model, processor = opened.model, opened.processor
             print(f"{'; '.join(use_graph(model, opened.plan).reasons)}", file=sys.stderr)
             positions = processor.visual_tokens + options.tokens

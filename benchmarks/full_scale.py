@@ -32,7 +32,7 @@ PRESETS: dict[str, dict[str, Any]] = {
 
 def measure(options: argparse.Namespace) -> dict[str, float]:
     """Load, and caption a clip, in this process; seconds of each stage, and bytes."""
-    from pllava_cli import Captioner
+    from pllava_cli import Captioner, keep_freed
     from pllava_cli.engine import Decoding
 
     resident = int(Path("/proc/self/statm").read_text().split()[1]) * resource.getpagesize()
@@ -49,6 +49,7 @@ def measure(options: argparse.Namespace) -> dict[str, float]:
         on_progress=tell,
         **PRESETS[options.preset],
     )
+    keep_freed()  # as `pllava` does
     loaded = time.perf_counter()
     # The most that loading took above what the libraries take; captioning comes after.
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 - resident

@@ -15,7 +15,7 @@ import numpy as np
 from machine import describe
 from random_checkpoint import SHAPES, write
 
-from pllava_cli import Captioner
+from pllava_cli import Captioner, keep_freed
 from pllava_cli.engine import Decoding
 
 
@@ -42,6 +42,7 @@ def main() -> None:
         folder = options.checkpoint or write(Path(scratch) / "1b", SHAPES["1b"])
         clip = options.clip or make_clip(Path(scratch) / "clip.mp4")
         captioner = Captioner(folder, dtype=options.dtype, quantize=options.quantize)
+        keep_freed()  # as `pllava` does
         encoded = captioner.encode(clip)
         decoding = Decoding(max_new_tokens=2)
         ask = [captioner.answer(encoded, question, decoding=decoding) for question in ("What happens?",) * 3]

@@ -21,6 +21,7 @@ from typing import TypeVar
 from tqdm import tqdm
 
 from benchmarks.tiny_scores import Asked, Said
+from pllava_cli import keep_freed
 from pllava_cli.engine import Captioner, Decoding, EncodedClip
 from pllava_cli.errors import PllavaError
 from pllava_cli.model.pooling import PoolingShape
@@ -195,6 +196,7 @@ def _open(setting: Setting) -> Captioner:
         keep_tokens=setting.keep_tokens,
         system=setting.system,
     )
+    keep_freed()  # as `pllava` does
     if setting.user is not None:
         captioner.template = replace(captioner.template, user=setting.user)
     return captioner

@@ -15,12 +15,14 @@ if TYPE_CHECKING:
     from pllava_cli.engine import EncodedClip as EncodedClip
     from pllava_cli.errors import PllavaError as PllavaError
     from pllava_cli.loader import load_model as load_model
+    from pllava_cli.model.heap import keep_freed as keep_freed
     from pllava_cli.video.reader import sample_frames as sample_frames
 
 _HOMES = {
     "Answer": "answers",
     "Captioner": "engine",
     "EncodedClip": "engine",
+    "keep_freed": "model.heap",
     "load_model": "loader",
     "PllavaError": "errors",
     "sample_frames": "video.reader",

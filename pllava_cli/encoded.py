@@ -9,6 +9,8 @@ from pathlib import Path
 from threading import Lock
 from typing import TYPE_CHECKING
 
+from pllava_cli.phrases import counted
+
 if TYPE_CHECKING:
     from pllava_cli.model.cache import PrefixCache
     from pllava_cli.model.preprocessing import Frames
@@ -90,4 +92,4 @@ class EncodedClips:
     @property
     def name(self) -> str:
         """What errors call them."""
-        return f"a batch of {len(self.clips)} clips, {self.clips[0].path} among them,"
+        return f"a batch of {counted(len(self.clips), 'clip')}, {self.clips[0].path} among them,"

@@ -270,7 +270,7 @@ class ClipEncoder:
             self._check(each)
         visual = (self._look(each, on_frames) for each in decoded)
         work = partial(remember, self.model, ids, len(decoded), visual, behind, on_layer, copies)
-        cache = within_memory(self.plan.device, len(decoded) + len(copies), work)
+        cache = within_memory(self.plan, len(decoded) + len(copies), work)
         return cache, time.perf_counter() - began
 
     def _check(self, decoded: DecodedClip) -> None:

@@ -188,7 +188,7 @@ class Captioner(ClipEncoder):
             cache = encoded.cache
             cache.rewind(len(encoded.prefix_ids))
             work = partial(run_together, self.model, cache, encoded.order, prompts, decoding, self._stop_ids)
-            return within_memory(self.plan.device, len(encoded.clips), work)
+            return within_memory(self.plan, len(encoded.clips), work)
 
     def _say(
         self, encoded: EncodedClip, question: str | None, ids: list[int], decoding: Decoding
@@ -207,7 +207,7 @@ class Captioner(ClipEncoder):
         finally:
             encoded.give_back(cache)
         if is_full:  # outside of the handler, as in `within_memory`
-            raise memory_full(self.plan.device)
+            raise memory_full(self.plan)
         elapsed = {"first_token": run.first_token_s, "generate": time.perf_counter() - began}
         return Answer("".join(said), question, run.stopped, len(run.ids), elapsed)
 

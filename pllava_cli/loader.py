@@ -1,5 +1,6 @@
 """From the name of a checkpoint to a network and its processor: the registry meets the model."""
 
+import math
 from collections.abc import Callable, Collection
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -28,6 +29,8 @@ from pllava_cli.prompts import TEMPLATES, VIDEO_PLACEHOLDER, Template
 
 PROMPT_TEMPLATE = "prompt_template"
 """Key of config.json under which training and merging note the template that a checkpoint was given."""
+_BY_SIZE = "bf16"
+"""The precision in which the registry's checkpoints are compared."""
 
 
 @dataclass(frozen=True)
@@ -177,6 +180,7 @@ def check_checkpoint(
         alpha = read_record(folder).alpha if is_packed else None
     if alpha is None:
         alpha = _own_alpha(checkpoint, adapter)
+    smaller = _smaller(checkpoint)
     options = LoadOptions(
         alpha=alpha,
         base=base_folder,
@@ -184,7 +188,8 @@ def check_checkpoint(
         pooling_shape=pooling_shape if pooling_shape is not None else checkpoint.pooling_shape,
         keep_tokens=keep_tokens,
         lighter=_lighter(),
-        smaller=_smaller(checkpoint),
+        smaller=smaller,
+        is_smallest=not smaller and _BY_SIZE in checkpoint.memory_gb,
         named=named,
         **runtime,
     )
@@ -261,14 +266,15 @@ def _lighter() -> tuple[Lighter, ...]:
 
 
 def _smaller(checkpoint: registry.Checkpoint) -> tuple[Offer, ...]:
-    """The other checkpoints of the registry that caption anything, the largest first."""
+    """The checkpoints of the registry that caption anything and may be smaller, the largest first."""
     others = [
         each
         for each in registry.all_checkpoints()
         if each.lora and not each.notice and each.name != checkpoint.name
-        if {"bf16", "nf4"} <= each.memory_gb.keys()
+        if {_BY_SIZE, "nf4"} <= each.memory_gb.keys()
+        if each.memory_gb[_BY_SIZE] < checkpoint.memory_gb.get(_BY_SIZE, math.inf)
     ]
-    others.sort(key=lambda each: -each.memory_gb["bf16"])
+    others.sort(key=lambda each: -each.memory_gb[_BY_SIZE])
     return tuple(Offer(f"--model {each.name}", footprint_of(each.memory_gb)) for each in others)
 
 

@@ -2,23 +2,29 @@
 
 import re
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 
+from pllava_cli import quantizing
 from pllava_cli.commands.making import TrainFlags
 from pllava_cli.commands.options import RunFlags, settings_of
-from pllava_cli.errors import DeviceError
+from pllava_cli.engine import Captioner
+from pllava_cli.errors import DeviceError, MemoryFullError
 from pllava_cli.loader import Checked, check_checkpoint
 from pllava_cli.model import cpu
 from pllava_cli.model import device as device_module
 from pllava_cli.model.device import SPARE, DeviceInfo
 from pllava_cli.model.empty import shapes_of
 from pllava_cli.model.footprint import footprint
+from pllava_cli.model.memory import memory_full
+from pllava_cli.model.modeling import VisionTower
 from pllava_cli.model.offers import NAMED
 from pllava_cli.model.quantization import quantizable
+from pllava_cli.source import Source
 from pllava_cli.training import base, run
 from pllava_cli.training.settings import TrainSettings
 from tests.checkpoints import write_plain
@@ -109,6 +115,96 @@ class TestTime:
         assert warning.endswith("a clip takes at least 10 minutes")
 
 
+def cure(folder: Path, clips: int, **options: Any) -> str:
+    """What is told where the memory of a checkpoint, looked at with options, does not suffice after all."""
+    return memory_full(checked(folder, dtype="bf16", **options).prepared.plan, clips).hint
+
+
+class TestRunningOut:
+    """Of what fits by its estimate and does not: no option is named that is in use already."""
+
+    LOADING = ", or free memory; `pllava doctor` shows what fits"
+    NOTHING = "close other programs, or take a machine with more memory; `pllava doctor` shows what fits"
+
+    @pytest.fixture(autouse=True)
+    def ample(self, free: Any) -> None:
+        free(64 * GB)
+
+    @pytest.mark.parametrize(
+        ("clips", "quantize", "told"),
+        [
+            (0, "none", f"use --quantize 4bit{LOADING}"),
+            (0, "8bit", f"use --quantize 4bit{LOADING}"),
+            (0, "4bit", NOTHING),
+            (1, "none", "use --quantize 4bit, --preset fast, or a smaller --pooling-shape"),
+            (1, "4bit", "use --preset fast or a smaller --pooling-shape"),
+            (5, "8bit", "use a smaller --batch-size or --quantize 4bit"),
+            (5, "4bit", "use a smaller --batch-size"),
+        ],
+    )
+    def test_what_is_packed_is_not_to_be_packed(
+        self, clips: int, quantize: str, told: str, plain: Path
+    ) -> None:
+        assert cure(plain, clips, quantize=quantize, **MANY) == told
+
+    @pytest.mark.parametrize(
+        ("options", "told"),
+        [
+            ({}, "use fewer --frames or a smaller --pooling-shape"),
+            ({"num_frames": 1, "pooling_shape": (4, 2, 2)}, "use a smaller --pooling-shape"),
+            ({"num_frames": 2, "pooling_shape": (1, 1, 1)}, "use fewer --frames"),
+            ({"num_frames": 1, "pooling_shape": (1, 1, 1)}, NOTHING),
+            # Of whose pooled tokens the preset has too few to merge.
+            ({**MANY, "keep_tokens": 1 / 16}, "use fewer --frames or a smaller --pooling-shape"),
+        ],
+        ids=str,
+    )
+    def test_what_a_clip_cannot_have_less_of_is_not_named(
+        self, options: dict[str, Any], told: str, plain: Path
+    ) -> None:
+        assert cure(plain, 1, quantize="4bit", **options) == told
+
+    @pytest.mark.parametrize(
+        ("frames", "told"), [(8_000_000, f"use --model pllava-7b{LOADING}"), (5_000_000, NOTHING)]
+    )
+    def test_only_a_clearly_smaller_checkpoint_is_named(self, frames: int, told: str, plain: Path) -> None:
+        """With so many frames the tiny shape takes 10.2 and 6.4 GB; pllava-7b takes 6.1 in 4 bits."""
+        assert cure(plain, 0, quantize="4bit", num_frames=frames, pooling_shape=(4, 2, 2)) == told
+
+    def test_a_save_is_packed_as_it_is(self, plain: Path, tmp_path: Path, free: Any) -> None:
+        quantizing.quantize(Source(str(plain)), "8bit", tmp_path / "save", dtype="bf16")
+        assert flags(cure(tmp_path / "save", 0)) == set()
+        free(1000)
+        with pytest.raises(DeviceError, match="the model needs about") as caught:
+            checked(tmp_path / "save", **MANY)
+        assert "quantize" not in flags(caught.value.hint)
+
+    def test_on_a_gpu_there_is_another_memory(self, plain: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        both = [DeviceInfo(kind, "a device", 1 << 40, 64 * GB) for kind in ("cuda", "cpu")]
+        monkeypatch.setattr(device_module, "devices", lambda: both)
+        here: dict[str, Any] = {"device": "cuda", "quantize": "4bit"}
+        assert cure(plain, 0, **here) == f"use --device cpu, which is slower, {self.NOTHING}"
+        assert cure(plain, 0, **here, named=NAMED - {"device"}) == self.NOTHING
+
+    def test_at_work(self, plain: Path, clip: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        captioner = Captioner(plain, device="cpu", dtype="fp32", quantize="4bit", encode="exact")
+        decoded = captioner.decode(clip)
+
+        def full(*_: Any, **__: Any) -> None:
+            raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB.")
+
+        monkeypatch.setattr(captioner.model.model.language_model, "forward", full)
+        with pytest.raises(MemoryFullError, match="for this clip") as caught:
+            captioner.remember(decoded)
+        assert caught.value.hint == "use fewer --frames or a smaller --pooling-shape"
+
+    def test_the_smallest_has_no_smaller_one(self, free: Any) -> None:
+        free(1000)
+        with pytest.raises(DeviceError, match="the model needs about") as caught:
+            checked("tiny")
+        assert caught.value.hint == self.NOTHING
+
+
 class TestTraining:
     @pytest.fixture
     def settings(self, plain: Path, clip: Path, tmp_path: Path) -> Callable[..., TrainSettings]:
@@ -138,11 +234,41 @@ class TestTraining:
         fewer = {"num_frames": 4, "pooling_shape": (4, 2, 2)}
         base.find_base(settings(dtype="bf16", quantize="4bit", **fewer))
 
+    @pytest.mark.parametrize(
+        ("quantize", "recipe", "told"),
+        [
+            (
+                "8bit",
+                {"batch_size": 2},
+                "a smaller --batch-size, --gradient-checkpointing, or --quantize 4bit",
+            ),
+            ("4bit", {"gradient_checkpointing": True}, "fewer --frames or a smaller --pooling-shape"),
+        ],
+        ids=str,
+    )
+    def test_what_is_in_use_is_not_named(
+        self,
+        quantize: str,
+        recipe: dict[str, Any],
+        told: str,
+        settings: Callable[..., TrainSettings],
+        free: Any,
+        heard: Heard,
+        monkeypatch: pytest.MonkeyPatch,
+    ) -> None:
+        def full(*_: Any, **__: Any) -> None:
+            raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB.")
+
+        free(64 * GB)
+        monkeypatch.setattr(VisionTower, "forward", full)
+        some = replace(settings().recipe, steps=1, rank=2, **recipe)
+        with pytest.raises(DeviceError, match="the memory of cpu does not suffice for training") as caught:
+            run.train(settings(dtype="fp32", quantize=quantize, recipe=some), heard)
+        assert caught.value.hint == f"use {told}"
+
     def test_warnings_of_the_base_are_told(
         self, settings: Callable[..., TrainSettings], free: Any, slow: None, heard: Heard
     ) -> None:
-        from dataclasses import replace
-
         free(64 * GB)
         short = settings(quantize="none", dtype="fp32", **MANY)
         run.train(replace(short, recipe=replace(short.recipe, steps=1, rank=2)), heard)

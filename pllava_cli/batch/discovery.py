@@ -15,6 +15,7 @@ from pllava_cli.batch.naming import MANIFEST_SUFFIXES, VIDEO_SUFFIXES, is_wanted
 from pllava_cli.batch.walking import Walker, Warn, leads_to_folder
 from pllava_cli.batch.work import Work
 from pllava_cli.errors import UsageError
+from pllava_cli.phrases import counted
 
 _MOST_NAMED = 3
 
@@ -90,7 +91,7 @@ class _Finder:
         yield from works
         count = self._walker.repeated
         if count:
-            names = "1 name leads" if count == 1 else f"{count} names lead"
+            names = counted(count, "name leads", "names lead")
             self._warn(
                 f"{names} to a file that was met before, and is taken once: {self._walker.first_repeated}"
             )

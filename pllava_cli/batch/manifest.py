@@ -19,6 +19,7 @@ from pllava_cli.batch.walking import Warn, fault_of
 from pllava_cli.batch.work import Work
 from pllava_cli.errors import UsageError
 from pllava_cli.jsonlines import why_not_json
+from pllava_cli.phrases import counted
 from pllava_cli.records import Segment
 
 MOST_TOLD = 10
@@ -130,7 +131,12 @@ class Manifests:
                 "correct them or take them out",
             )
         if repeated:
-            self._warn(f"{file}: {repeated} rows ask what a row before them asks, and are taken once")
+            told = counted(
+                repeated,
+                "row asks what a row before it asks, and is",
+                "rows ask what a row before them asks, and are",
+            )
+            self._warn(f"{file}: {told} taken once")
 
 
 def _rows(file: str, bad: list[str]) -> Iterator[tuple[int, Row]]:
@@ -172,7 +178,7 @@ def _csv(stream: BinaryIO, file: str) -> Iterator[tuple[int, Any]]:
             if columns is None:
                 columns = _header(cells, file)
             elif len(cells) > len(columns):
-                reason = f"it has {len(cells)} columns, the first line names {len(columns)}"
+                reason = f"it has {counted(len(cells), 'column')}, the first line names {len(columns)}"
                 yield line, RowError(f"{reason}; quote a cell that holds the separator")
             elif cells:
                 yield line, dict(zip(columns, cells, strict=False))

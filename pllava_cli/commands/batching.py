@@ -25,6 +25,7 @@ from pllava_cli.commands import fitting, places, summary, working
 from pllava_cli.commands.request import Request, Sources
 from pllava_cli.commands.working import Warnings, Working
 from pllava_cli.errors import ExitStatus, UsageError
+from pllava_cli.phrases import counted
 from pllava_cli.recording import Recording
 from pllava_cli.records import Segment
 from pllava_cli.terminal import Terminal
@@ -157,7 +158,7 @@ def _planned(terminal: Terminal, request: Request, planner: Planner, works: list
     stale = found.stale
     if stale and not request.redo and not request.redo_flagged and not request.dry_run:
         raise UsageError(
-            f"{request.output} holds records of {summary.clips(stale)} made with other settings",
+            f"{request.output} holds records of {counted(stale, 'clip')} made with other settings",
             "--redo makes them again, --redo-flagged only what `pllava check` flags; to keep them, go back to"
             " those settings or name another file with -o",
         )

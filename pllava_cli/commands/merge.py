@@ -17,6 +17,7 @@ from pllava_cli.batch.disk import ELSEWHERE, replacing
 from pllava_cli.batch.merging import Counts, Merging
 from pllava_cli.commands.options import OutputFlags, takes
 from pllava_cli.errors import ExitStatus, UsageError
+from pllava_cli.phrases import counted
 from pllava_cli.terminal import Terminal
 
 EXAMPLES = """
@@ -143,12 +144,11 @@ def _tell(terminal: Terminal, flags: MergeFlags, counts: Counts) -> None:
     if flags.json:
         terminal.json_line(json.dumps({"records": counts.records, **asdict(counts)}))
         return
-    files = "1 file" if counts.files == 1 else f"{counts.files} files"
-    told = [f"{counts.answers} answers", f"{counts.errors} errors"]
+    told = [counted(counts.answers, "answer"), counted(counts.errors, "error")]
     if counts.superseded:
         told.append(f"{counts.superseded} superseded")
     if counts.duplicates:
         told.append(f"{counts.duplicates} there twice")
-    terminal.note(f"{counts.read} records of {files}: {', '.join(told)}")
+    terminal.note(f"{counted(counts.read, 'record')} of {counted(counts.files, 'file')}: {', '.join(told)}")
     if counts.settings > 1:
         terminal.note(f"the answers were made with {counts.settings} different settings")

@@ -8,6 +8,7 @@ from pllava_cli import inputs, registry, settings
 from pllava_cli.commands.making import MergeFlags
 from pllava_cli.commands.options import CheckpointName, OutputFlags, said, takes
 from pllava_cli.errors import CheckpointError, ExitStatus
+from pllava_cli.phrases import counted
 from pllava_cli.terminal import Terminal
 
 if TYPE_CHECKING:
@@ -109,7 +110,9 @@ def merge_model(terminal: Terminal, flags: MergeFlags, name: CheckpointName) -> 
         on_bytes=lambda read, total: terminal.progress.update("merging", read, total),
     )
     terminal.pause()
-    terminal.note(f"merged at alpha {done.alpha:g}: {done.tensors} tensors, {done.bytes / 1e9:.2f} GB")
+    terminal.note(
+        f"merged at alpha {done.alpha:g}: {counted(done.tensors, 'tensor')}, {done.bytes / 1e9:.2f} GB"
+    )
     if flags.json:
         terminal.line(json.dumps(vars(done) | {"out": str(done.out)}))
     return ExitStatus.OK

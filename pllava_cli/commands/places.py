@@ -25,6 +25,7 @@ from pllava_cli.crew.events import Event
 from pllava_cli.crew.post import Hire, Member
 from pllava_cli.crew.sharing import Share, share_out
 from pllava_cli.errors import DeviceError
+from pllava_cli.phrases import counted
 from pllava_cli.recording import Recording
 from pllava_cli.settings import Settings
 from pllava_cli.terminal import Terminal
@@ -121,7 +122,9 @@ class Here:
         recording = replace(running.recording_of(self.fitted, captioner), turn=self.needs.turn)
         decoders = self.needs.decoders(processors.usable())
         pipeline = _assignment(self.needs, self.fitted, recording, decoders).pipeline(captioner)
-        self.terminal.detail(f"{pipeline.batch_size} clips at once, {decoders} decoders")
+        self.terminal.detail(
+            f"{counted(pipeline.batch_size, 'clip')} at once, {counted(decoders, 'decoder')}"
+        )
         return recording, pipeline
 
 
@@ -247,7 +250,7 @@ def _alone(device: str) -> dict[str, str]:
 
 
 def _crew(stack: ExitStack, terminal: Terminal, hire: Hire, count: int, recording: Recording) -> Crew:
-    terminal.progress.update(f"loading the checkpoint {count} times", 0, 0)
+    terminal.progress.update(f"loading the checkpoint {counted(count, 'time')}", 0, 0)
     voice = Voice(warn=terminal.warn, note=terminal.note, detail=terminal.detail)
     crew = stack.enter_context(Crew(hire, count, recording, voice))
     terminal.pause()

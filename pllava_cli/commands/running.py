@@ -13,6 +13,7 @@ from pllava_cli import records
 from pllava_cli.commands.fitting import checkpoint_options, fit, record_decoding
 from pllava_cli.errors import PllavaError
 from pllava_cli.inputs import Clip
+from pllava_cli.phrases import counted
 from pllava_cli.recording import Recording, model_of
 from pllava_cli.settings import Settings
 from pllava_cli.terminal import Terminal
@@ -51,7 +52,7 @@ class Run:
         if self.terminal.verbose:
             instants = ", ".join(f"{each:.2f}" for each in encoded.report.timestamps_s)
             self.terminal.detail(
-                f"{clip.path}: frames at {instants} s; {encoded.visual_tokens} visual tokens"
+                f"{clip.path}: frames at {instants} s; {counted(encoded.visual_tokens, 'visual token')}"
             )
         return encoded
 
@@ -77,7 +78,7 @@ class Run:
             self.terminal.warn(f"{encoded.path}: the model said nothing")
         elif answer.stopped == "length":
             self.terminal.warn(
-                f"{encoded.path}: cut off after {answer.new_tokens} tokens; see --max-new-tokens"
+                f"{encoded.path}: cut off after {counted(answer.new_tokens, 'token')}; see --max-new-tokens"
             )
         elif answer.stopped == "repetition":
             self.terminal.warn(f"{encoded.path}: cut off where the model began to repeat itself")
@@ -152,13 +153,17 @@ def _captioner(
     terminal.progress.update(STAGES["loading"], 0, 0)
     try:
         from pllava_cli.engine import Captioner
+        from pllava_cli.model import heap
 
-        return Captioner(
+        captioner = Captioner(
             **captioner_arguments(settings, visual_store),
             on_progress=lambda stage, done, total: terminal.progress.update(
                 STAGES.get(stage, stage), done, total
             ),
         )
+        if captioner.plan.device == "cpu":
+            heap.keep_freed()
+        return captioner
     finally:
         terminal.pause()
 

@@ -9,6 +9,7 @@ from pllava_cli.batch.planning import Planned
 from pllava_cli.batch.tally import Tally, duration
 from pllava_cli.commands.request import Request
 from pllava_cli.errors import ExitStatus
+from pllava_cli.phrases import counted
 from pllava_cli.terminal import Terminal
 
 SAME_CURE = "change --max-new-tokens, --temperature, --seed or --prompt"
@@ -63,9 +64,8 @@ def render(terminal: Terminal, request: Request, end: End) -> None:
     if end.skipped:
         parts.append(f"{end.skipped} done before")
     parts.append(f"{tally.failed} failed")
-    terminal.note(
-        f"{', '.join(parts)} in {duration(tally.elapsed_s)} ({tally.per_minute:.3g} clips a minute)"
-    )
+    rate = counted(f"{tally.per_minute:.3g}", "clip a minute", "clips a minute")
+    terminal.note(f"{', '.join(parts)} in {duration(tally.elapsed_s)} ({rate})")
     if tally.failed:
         terminal.note("errors by cause:")
         for line in tally.cause_lines():
@@ -81,13 +81,13 @@ def flagged(terminal: Terminal, request: Request, planned: Planned) -> None:
     """Say how many clips are made again because they are flagged, and which are not."""
     if not request.redo_flagged:
         return
-    terminal.note(f"{clips(planned.flagged)} flagged: to be made again")
+    terminal.note(f"{counted(planned.flagged, 'clip')} flagged: to be made again")
     if planned.stale:
-        terminal.note(f"{clips(planned.stale)} made with other settings: kept")
+        terminal.note(f"{counted(planned.stale, 'clip')} made with other settings: kept")
     if planned.same:
         terminal.warn(
-            f"{clips(planned.same)} flagged, but made with these very settings, which give the same text"
-            f" again: kept; {SAME_CURE}"
+            f"{counted(planned.same, 'clip')} flagged, but made with these very settings, which give the same"
+            f" text again: kept; {SAME_CURE}"
         )
     if planned.flagged and request.sidecars is not None and request.sidecars.existing == "skip":
         terminal.warn("sidecars that are there keep their text; --existing overwrite replaces it")
@@ -139,11 +139,6 @@ def _fate(request: Request, planned: Planned) -> str:
     if request.redo_flagged:
         return "; kept"
     return "; among those to do" if request.redo else "; --redo would make them again"
-
-
-def clips(count: int) -> str:
-    """So many clips, in words."""
-    return "1 clip" if count == 1 else f"{count} clips"
 
 
 def _again(terminal: Terminal, request: Request) -> str:

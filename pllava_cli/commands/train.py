@@ -17,6 +17,7 @@ from pllava_cli import inputs, registry, settings
 from pllava_cli.commands.making import TrainFlags
 from pllava_cli.commands.options import said, takes
 from pllava_cli.errors import ExitStatus, UsageError
+from pllava_cli.phrases import counted
 from pllava_cli.prompts import SYSTEM
 from pllava_cli.terminal import Terminal, one_line
 
@@ -100,10 +101,10 @@ def train(
             terminal.json_line(json.dumps(gathered.as_dict()))
         gathered.tell_bad(reporter)
         gathered.judge(chosen, reporter)
-        terminal.note(f"{len(gathered.examples)} conversations can be trained on")
+        terminal.note(f"{counted(len(gathered.examples), 'conversation')} can be trained on")
         return ExitStatus.OK
     outcome = run.train(chosen, reporter)
-    terminal.note(f"trained {outcome.steps} steps; use it with --model {outcome.out}")
+    terminal.note(f"trained {counted(outcome.steps, 'step')}; use it with --model {outcome.out}")
     if as_json:
         terminal.json_line(json.dumps(vars(outcome) | {"out": str(outcome.out)}))
     return ExitStatus.OK

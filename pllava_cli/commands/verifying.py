@@ -10,6 +10,7 @@ from pllava_cli import hubcache, registry
 from pllava_cli.commands.options import CheckpointName, OutputFlags, takes
 from pllava_cli.commands.pulling import Counting
 from pllava_cli.errors import CheckpointError, ExitStatus
+from pllava_cli.phrases import counted
 from pllava_cli.terminal import Terminal
 
 if TYPE_CHECKING:
@@ -74,7 +75,7 @@ def _folder(checkpoint: registry.Checkpoint) -> Path:
 
 def _error(checkpoint: registry.Checkpoint, bad: list["Finding"]) -> CheckpointError:
     told = "; ".join(f"{each.file} {each.reason}" for each in bad[:3])
-    more = f"; and {len(bad) - 3} more files" if len(bad) > 3 else ""
+    more = f"; and {counted(len(bad) - 3, 'more file')}" if len(bad) > 3 else ""
     hint = "get these files again"
     if checkpoint.repo is not None:
         hint = "run: " + shlex.join(["pllava", "models", "pull", checkpoint.name, "--repair"])

@@ -89,12 +89,15 @@ class Opening:
             PllavaError: It cannot be loaded, or is not what the records would say.
         """
         from pllava_cli.engine import Captioner
+        from pllava_cli.model import heap
 
         late: list[str] = []
         arguments = dict(self.checkpoint)
         if (store := arguments.get("visual_store")) is not None:
             arguments["visual_store"] = store.telling(late.append)
         captioner = Captioner(**arguments)
+        if captioner.plan.device == "cpu":
+            heap.keep_freed()
         where = f"{self.device or captioner.plan.device} on {platform.node()}"
         expected, found = self.assignment.recording.model, model_of(captioner)
         if replace(found, base=expected.base) != expected:  # an adapter's base may lie elsewhere

@@ -20,6 +20,7 @@ from pllava_cli.crew.events import Died, Ended, Event, Made, Ready, Refused, Tic
 from pllava_cli.crew.feed import Exhausted, Feed
 from pllava_cli.crew.post import Hire, Post
 from pllava_cli.errors import ClipError, DeviceError, PllavaError
+from pllava_cli.phrases import counted
 from pllava_cli.recording import Recording
 from pllava_cli.video.probe import shown_name
 
@@ -207,8 +208,8 @@ class Crew:
         self._tell(self._voice.warn, ready.warnings)
         self._tell(self._voice.note, ready.notes)
         self._voice.detail(
-            f"worker {post.number + 1} is ready: {ready.where}, {ready.batch_size} clips at once,"
-            f" {ready.decoders} decoders"
+            f"worker {post.number + 1} is ready: {ready.where}, {counted(ready.batch_size, 'clip')} at once,"
+            f" {counted(ready.decoders, 'decoder')}"
         )
 
     def _tell(self, say: Callable[[str], None], texts: Iterable[str]) -> None:
@@ -232,6 +233,7 @@ class Crew:
     def _mourn(self, post: Post, died: Died) -> Iterator[Outcome]:
         """Replace a member that has died, and see to what it had."""
         where = post.ready.where if post.ready else "not yet ready"
+        had_several = post.batch_size > 1
         tickets = post.leave()
         self._voice.detail(died.detail or died.cause)
         if self._is_stopping:
@@ -248,7 +250,8 @@ class Crew:
             post.begin(self._hire, self._report)
         else:
             cause = f"the last {post.deaths} workers at post {post.number + 1} died: {died.cause}"
-            self._give_up(post, DeviceError(cause, "see -vv; a smaller --batch-size takes less memory"))
+            less = "a smaller --batch-size takes less memory" if had_several else "free memory, if it is that"
+            self._give_up(post, DeviceError(cause, f"see -vv; {less}"))
 
     def _give_up(self, post: Post, error: PllavaError) -> None:
         """Do without a post, if the others can; whoever cannot even begin tells it to the user at once."""

@@ -51,6 +51,9 @@ class Asked:
     """What is said with each open question, `{question}` standing for it; None: our own words."""
     split: str | None = None
     """Of captions, that part of the file which is asked; None: all of it."""
+    made: Path | None = None
+    """The file of captions that were made before, of which the figures are; absolute. None: a checkpoint is
+    asked."""
 
     @property
     def is_judged(self) -> bool:
@@ -165,6 +168,7 @@ class Asked:
             "sample_seed": 0 if self.sample is None else self.sample.seed,
             "instruction": self.instruction,
             "split": self.split,
+            "made": None if self.made is None else str(self.made),
         }
 
     @classmethod
@@ -176,8 +180,8 @@ class Asked:
         """
         clips, number, seed = plain["clips"], plain["sample"], plain["sample_seed"]
         instruction, scoring = plain["instruction"], plain["scoring"]
-        split = plain.get("split")  # a later field
-        given = (each for each in (clips, instruction, split) if each is not None)
+        split, made = plain.get("split"), plain.get("made")  # later fields
+        given = (each for each in (clips, instruction, split, made) if each is not None)
         texts = (plain["benchmark"], plain["data"], scoring, *plain["tasks"], *given)
         if not all(isinstance(each, str) for each in texts) or scoring not in get_args(Scoring):
             raise ValueError
@@ -192,8 +196,17 @@ class Asked:
             None if number is None else Sample(number, seed),
             instruction,
             split,
+            None if made is None else Path(made),
         )
 
     def is_of(self, other: "Asked") -> bool:
-        """Whether two are of the same benchmark, however much of it is asked and however it is scored."""
-        return (self.benchmark, self.data, self.clips) == (other.benchmark, other.data, other.clips)
+        """Whether two are of the same benchmark, however much of it is asked and however it is scored.
+
+        Captions that were made before are the answers themselves: those of another file are another run.
+        """
+        return (self.benchmark, self.data, self.clips, self.made) == (
+            other.benchmark,
+            other.data,
+            other.clips,
+            other.made,
+        )

@@ -137,6 +137,8 @@ def _shown(held: Asked, asked: Asked) -> str:
     """Say what a folder's evaluation is over, as far as another is not."""
     if (held.benchmark, held.data) != (asked.benchmark, asked.data):
         return str(held.data)
+    if held.made is not None:
+        return f"{held.data} with captions made before, those of {held.made}"
     clips = "captions made before" if held.clips is None else f"clips below {held.clips}"
     return f"{held.data} with {clips}"
 

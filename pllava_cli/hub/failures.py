@@ -86,6 +86,14 @@ def stranger() -> CheckpointError:
     return CheckpointError(f"the answer from {_endpoint()} is not the hub's", _STRANGER)
 
 
+def unending(so_far: str) -> CheckpointError:
+    """Return the error for an answer that does not end; `so_far` says what has come of it."""
+    return CheckpointError(
+        f"the answer from {_endpoint()} does not end: {so_far}",
+        f"a checkpoint's repository is described in less; {_STRANGER}",
+    )
+
+
 def overlong(name: str, size: int) -> CheckpointError:
     """Return the error for a file that goes on behind its end."""
     return CheckpointError(

@@ -1,17 +1,19 @@
 """What a repository of the hub holds, and which of it a checkpoint needs."""
 
+import json
 from collections.abc import Iterable
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from typing import Any
+from urllib.parse import quote
 
 from pllava_cli.errors import CheckpointError
+from pllava_cli.hub.asking import answer
 from pllava_cli.hub.failures import stranger, told, unlisted
 from pllava_cli.receipts import COMMIT, HASH, NAME
 
-TIMEOUT_S = 30.0
-"""How long the hub may take to answer; the library itself would wait for ever."""
-
+MOST_FILES = 1000
+"""Of a checkpoint; written in shards of 5 GB, as the hub's library does, it would have 5 TB."""
 ADAPTER = "adapter_model.safetensors"
 _CONFIG = "config.json"
 _PROCESSING = ("tokenizer.json", "preprocessor_config.json")
@@ -68,15 +70,19 @@ def ask(repo: str, revision: str, ignore: Iterable[str]) -> Listing:
         CheckpointError: The hub cannot be reached, has no such repository, or holds no checkpoint in it
             that the loader reads.
     """
-    from huggingface_hub import HfApi
+    from huggingface_hub import ModelInfo
+    from huggingface_hub.utils import validate_repo_id  # type: ignore[attr-defined]
 
+    path = f"/api/models/{repo}/revision/{quote(revision, safe='')}"
     with told(repo, revision):
         try:
-            info = HfApi().model_info(repo, revision=revision, files_metadata=True, timeout=TIMEOUT_S)
+            validate_repo_id(repo)
+            plain = json.loads(answer(path, {"blobs": "true"}))
+            info = ModelInfo(**plain)  # type: ignore[no-untyped-call]
             found = [_file(each) for each in info.siblings or () if _is_needed(each.rfilename, ignore)]
             commit = str(info.sha)
         # Whatever an answer of another form leads to, JSON or not.
-        except (KeyError, TypeError, AttributeError, ValueError) as error:
+        except (KeyError, TypeError, AttributeError, ValueError, RecursionError) as error:
             raise _meant(error) from error
     if COMMIT.fullmatch(commit) is None:
         raise stranger()
@@ -115,6 +121,11 @@ def _file(sibling: Any) -> RemoteFile:
 
 def _check_loadable(repo: str, listing: Listing) -> None:
     """Refuse before gigabytes are fetched what could not be loaded."""
+    if len(listing.files) > MOST_FILES:
+        raise CheckpointError(
+            f"{repo} lists {len(listing.files):,} files of a checkpoint, more than {MOST_FILES:,}",
+            "name a repository of one checkpoint, or leave the others out with `ignore` in weights.toml",
+        )
     names = {each.name for each in listing.files}
     if not any(name.endswith(".safetensors") for name in names):
         raise CheckpointError(

@@ -19,6 +19,7 @@ from typing import Any
 
 from pllava_cli.errors import CheckpointError
 from pllava_cli.model.tensors import StoredTensor
+from pllava_cli.phrases import counted
 
 _LORA = re.compile(r"^(?P<module>.+)\.lora_(?P<side>[AB])(?:\.\w+)?\.weight$")
 _PREFIXES = (
@@ -226,7 +227,7 @@ def _size(shape: tuple[int, ...]) -> str:
 
 
 def _names(names: list[str]) -> str:
-    count = "1 tensor" if len(names) == 1 else f"{len(names)} tensors"
+    count = counted(len(names), "tensor")
     more = ", …" if len(names) > 3 else ""
     return f"{count} ({', '.join(f'{name:.200}' for name in names[:3])}{more})"
 

@@ -10,7 +10,7 @@ from functools import partial
 from pathlib import Path
 
 from pllava_cli.errors import CheckpointError, UsageError
-from pllava_cli.model import heap, layout, quantization
+from pllava_cli.model import layout, quantization
 from pllava_cli.model.config import read_config
 from pllava_cli.model.empty import empty_model, set_generation, shapes_of
 from pllava_cli.model.filling import BytesLoaded, fill
@@ -58,9 +58,7 @@ class Prepared:
             CheckpointError: A file cannot be read after all.
             MemoryFullError: They do not fit after all; the model is of no use then.
         """
-        within_memory(self.plan.device, 0, partial(self._fill, on_bytes))
-        if self.plan.device == "cpu":
-            heap.keep_freed()
+        within_memory(self.plan, 0, partial(self._fill, on_bytes))
         return Loaded(self.model.eval(), self.plan, self.has_lora)
 
     def _fill(self, on_bytes: BytesLoaded | None) -> None:
@@ -99,7 +97,7 @@ class Prepared:
         if self.plan.quantize != "none":
             packed = quantization.packable(self.model)
         again = partial(fill, self.model, changed, packed, self.plan, alpha, None)
-        within_memory(self.plan.device, 0, again)
+        within_memory(self.plan, 0, again)
         return bool(changed)
 
 

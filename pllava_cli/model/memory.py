@@ -11,6 +11,9 @@ from typing import TypeVar
 import torch
 
 from pllava_cli.errors import MemoryFullError
+from pllava_cli.model.offers import LOOK, NOTHING_LEFT, Relief
+from pllava_cli.model.plan import RuntimePlan
+from pllava_cli.phrases import either
 
 T = TypeVar("T")
 
@@ -29,26 +32,29 @@ def is_memory(error: BaseException) -> bool:
     return isinstance(error, MemoryError)
 
 
-def memory_full(device: str, clips: int = 1) -> MemoryFullError:
-    """The error for `clips` at once on a device; what torch keeps for later is given back first.
+def memory_full(plan: RuntimePlan, clips: int = 1) -> MemoryFullError:
+    """The error for `clips` at once where a model runs; what torch keeps for later is given back first.
 
     Args:
-        device: As torch names it.
+        plan: Where and how the model runs.
         clips: 0: the memory does not suffice for the model alone.
     """
     give_back()
     if clips == 0:
-        return MemoryFullError(
-            f"the memory of {device} does not suffice to load the model",
-            "use --quantize 4bit or a smaller checkpoint, or free memory; `pllava doctor` shows what fits",
-        )
-    what = f"{clips} clips at once" if clips > 1 else "this clip"
-    return MemoryFullError(
-        f"the memory of {device} does not suffice for {what}",
-        "use a smaller --batch-size or --quantize 4bit"
-        if clips > 1
-        else "use --quantize 4bit, --preset fast, or a smaller --pooling-shape",
-    )
+        what = "to load the model"
+    else:
+        what = f"for {clips} clips at once" if clips > 1 else "for this clip"
+    return MemoryFullError(f"the memory of {plan.device} does not suffice {what}", _cure(plan.relief, clips))
+
+
+def _cure(relief: Relief, clips: int) -> str:
+    """Say what would take less, of what would change something; where nothing would, what may help."""
+    if clips > 1:
+        return f"use {either(('a smaller --batch-size', *relief.packing))}"
+    options = (*relief.packing, *(relief.clip if clips else ()), *relief.checkpoint)
+    if options:
+        return f"use {either(options)}" if clips else f"use {either(options)}, or free memory; {LOOK}"
+    return f"use --device cpu, which is slower, {NOTHING_LEFT}" if relief.may_leave_gpu else NOTHING_LEFT
 
 
 def give_back() -> None:
@@ -56,11 +62,11 @@ def give_back() -> None:
     torch.cuda.empty_cache()  # does nothing where CUDA is not in use
 
 
-def within_memory(device: str, clips: int, work: Callable[[], T]) -> T:
+def within_memory(plan: RuntimePlan, clips: int, work: Callable[[], T]) -> T:
     """Do `work`, which must keep its tensors to itself.
 
     Args:
-        device: Where it takes memory.
+        plan: Where and how the model runs, or is to run.
         clips: How many it is about; 0: the model is being loaded.
         work: What to do.
 
@@ -73,4 +79,4 @@ def within_memory(device: str, clips: int, work: Callable[[], T]) -> T:
         if not is_memory(error):
             raise
     # Outside of the handler: as its context the first error, and all it holds, would live on.
-    raise memory_full(device, clips)
+    raise memory_full(plan, clips)

@@ -22,6 +22,7 @@ from pllava_cli.model.config import PllavaConfig
 from pllava_cli.model.pooling import PooledProjector
 from pllava_cli.model.recorded import StepRecorder
 from pllava_cli.model.thinning import thin
+from pllava_cli.phrases import counted
 
 FramesSeen = Callable[[int, int], None]
 """Called with (frames seen so far, frames in all) while the vision tower works."""
@@ -100,7 +101,7 @@ class PllavaModel(LlavaModel):  # type: ignore[misc]
         """
         frames = self.config.num_frames
         if len(pixels_FCHW) == 0 or len(pixels_FCHW) % frames:
-            raise ValueError(f"{len(pixels_FCHW)} frames given, but a clip has {frames}")
+            raise ValueError(f"{counted(len(pixels_FCHW), 'frame')} given, but a clip has {frames}")
         rows, columns = self.config.patch_grid
         patches = self.see(pixels_FCHW, on_frames)
         pooled_BSD: Tensor = self.multi_modal_projector(

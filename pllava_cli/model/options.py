@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Collection, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from pllava_cli.model import quantization
@@ -10,7 +10,7 @@ from pllava_cli.model.config import PllavaConfig
 from pllava_cli.model.empty import shapes_of
 from pllava_cli.model.footprint import footprint
 from pllava_cli.model.modeling import PllavaForConditionalGeneration
-from pllava_cli.model.offers import NAMED, Offer
+from pllava_cli.model.offers import NAMED, Offer, may_pack, relief
 from pllava_cli.model.placing import choose
 from pllava_cli.model.plan import RuntimePlan
 from pllava_cli.model.pooling import PoolingShape
@@ -46,6 +46,8 @@ class LoadOptions:
     """What an error may offer where the memory does not suffice: other options, and then"""
     smaller: tuple[Offer, ...] = ()
     """other checkpoints."""
+    is_smallest: bool = False
+    """Whether no other checkpoint is smaller than this."""
     named: Collection[str] = NAMED
     """The options that the user has: no error or warning names another."""
     must_fit: bool = True
@@ -58,17 +60,33 @@ def runtime_of(
     """Decide where and how a network will run; raises as `placing.choose` does."""
     shapes = shapes_of(model)
     packable = quantization.packable(model)
+    need = footprint(model.config, shapes, packable)
+    lighter = tuple(_lighter(model.config, shapes, packable, options))
     smaller = options.smaller if "model" in options.named else ()
-    return choose(
-        footprint(model.config, shapes, packable),
+    plan = choose(
+        need,
         options.device,
         dtype,
         quantize,
         encode=options.encode,
-        offers=(*_lighter(model.config, shapes, packable, options), *smaller),
+        offers=(*lighter, *smaller),
         named=options.named,
+        is_smallest=options.is_smallest,
         must_fit=options.must_fit,
     )
+    found = relief(need, (plan.dtype, plan.quantize), lighter, smaller, may_pack=may_pack(options.named))
+    clip = (*found.clip, *_less(model.config, options.named, found.clip))
+    may_leave = plan.device != "cpu" and "device" in options.named
+    return replace(plan, relief=replace(found, clip=clip, may_leave_gpu=may_leave))
+
+
+def _less(config: PllavaConfig, named: Collection[str], lighter: Collection[str]) -> Iterator[str]:
+    """Options of which a clip could have less, beside those that are named as `lighter` already."""
+    if "frames" in named and not lighter and config.num_frames > 1:
+        yield "fewer --frames"
+    tokens = config.visual_tokens
+    if "pooling_shape" in named and not any("--pooling-shape" in each for each in lighter) and tokens > 1:
+        yield "a smaller --pooling-shape"
 
 
 def _lighter(
@@ -85,5 +103,7 @@ def _lighter(
         else:
             continue
         tokens = round(config.keep_tokens * math.prod(shape))
+        if tokens < math.prod(shape[1:]):  # which such a --keep-tokens cannot be of
+            continue
         need = footprint(config, shapes, packable, num_frames=frames, visual_tokens=tokens)
         yield Offer(option, need, need.products)

@@ -11,9 +11,10 @@ from pllava_cli.errors import DeviceError, UsageError
 from pllava_cli.model import device as devices
 from pllava_cli.model.device import DeviceInfo
 from pllava_cli.model.footprint import PRECISION_BYTES, QUANTIZED_BYTES, Footprint
-from pllava_cli.model.offers import NAMED, Offer, first_that_fits, less_work
+from pllava_cli.model.offers import LOOK, NAMED, NOTHING_LEFT, Offer, first_that_fits, less_work, may_pack
 from pllava_cli.model.plan import RuntimePlan
 from pllava_cli.model.spreading import spread
+from pllava_cli.phrases import counted
 from pllava_cli.precisions import ENCODINGS, INT8, QUANTIZATIONS
 
 WORTH_A_WARNING_S = 60.0
@@ -30,6 +31,7 @@ def choose(
     encode: str = "auto",
     offers: Sequence[Offer] = (),
     named: Collection[str] = NAMED,
+    is_smallest: bool = False,
     must_fit: bool = True,
 ) -> RuntimePlan:
     """Choose device, precision and quantisation: what the user said, else the best that fits.
@@ -45,6 +47,7 @@ def choose(
         encode: How a CPU multiplies many rows: one of `ENCODINGS`.
         offers: What else the user could ask for, the best first; an error names the first that fits.
         named: The options that the user has: no hint names another.
+        is_smallest: Whether there is no smaller checkpoint: no hint speaks of one.
         must_fit: Whether that nothing fits is an error; else the smallest is planned for.
 
     Raises:
@@ -79,7 +82,7 @@ def choose(
     raise DeviceError(
         f"the model needs about {smallest.bytes(need) / _GB:.1f} GB in {smallest}; "
         f"{first.device} has {first.info.free_bytes / _GB:.1f} GB free",
-        _what_would_fit(need, first, smallest, encode, offers, named),
+        _what_would_fit(need, first, smallest, encode, offers, named, is_smallest=is_smallest),
     )
 
 
@@ -185,7 +188,7 @@ def _places(device: str) -> list[_Place]:
         ]
     index = int(number or 0)
     if index >= len(cuda):
-        what = f"{len(cuda)} CUDA device(s)" if cuda else "no CUDA device"
+        what = counted(len(cuda), "CUDA device") if cuda else "no CUDA device"
         raise DeviceError(
             f"--device {device}: this machine has {what} that torch can use",
             "use --device cpu, or see `pllava doctor`",
@@ -269,19 +272,20 @@ def _what_would_fit(
     encode: str,
     offers: Sequence[Offer],
     named: Collection[str],
+    *,
+    is_smallest: bool,
 ) -> str:
     """Say what to ask for instead, of what the user can ask for."""
     room = place.info.room
     if smallest.is_rounded and replace(smallest, is_rounded=False).bytes(need) <= room:
         return "use --encode exact"  # who could ask for the other can ask for this
-    may_pack = "quantize" in named and devices.quantization_backend()[0]
     here = replace(need, is_rounded=smallest.is_rounded)
-    option = first_that_fits(here, smallest.option, room, offers, may_pack=may_pack)
+    option = first_that_fits(here, smallest.option, room, offers, may_pack=may_pack(named))
     if option is not None:
         return f"use {option}"
-    more = "free memory; `pllava doctor` shows what fits"
+    more = f"free memory; {LOOK}"
     if place.device != "cpu" and "device" in named:
         cpu = devices.devices()[-1]
         if any(way.bytes(need) <= cpu.room for way in _ways(_Asked("auto", "auto", encode), cpu, need)):
             return f"use --device cpu, which is slower, or {more}"
-    return f"use a smaller checkpoint, or {more}"
+    return NOTHING_LEFT if is_smallest else f"use a smaller checkpoint, or {more}"

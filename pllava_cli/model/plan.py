@@ -1,9 +1,10 @@
 """Where and how a model will run, as it has been chosen."""
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from pllava_cli.model.offers import Relief
 from pllava_cli.precisions import INT8
 
 if TYPE_CHECKING:
@@ -28,6 +29,8 @@ class RuntimePlan:
     """Precision in which a CPU multiplies many rows, as when it encodes a clip; `None` on other devices.
     `dtype` or a more exact one changes no more than the rounding, as the device itself does, and is no part
     of a record; "int8" is."""
+    relief: Relief = field(default_factory=Relief)
+    """What the user could ask for if the memory does not suffice after all."""
 
     def device_of(self, name: str) -> str:
         """The device of a parameter, by its name."""

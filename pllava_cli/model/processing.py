@@ -19,6 +19,7 @@ from pllava_cli.model.jsonfile import read_json
 from pllava_cli.model.pooling import fill_slots
 from pllava_cli.model.preprocessing import ClipPreprocessor, Frames, check_frames
 from pllava_cli.model.tokenizer import Tokenizer
+from pllava_cli.phrases import counted
 
 
 class Processor:
@@ -75,7 +76,7 @@ class Processor:
         wanted = [text.count(self.placeholder) for text in prompts]
         if sum(wanted) != len(clips):
             raise UsageError(
-                f"the prompt has {sum(wanted)} {self.placeholder} for {len(clips)} clips",
+                f"the prompt has {sum(wanted)} {self.placeholder} for {counted(len(clips), 'clip')}",
                 "give one for each clip",
             )
         inputs = self._pad(rows)
@@ -119,7 +120,7 @@ class Processor:
     def _fill(self, clip: Frames) -> Frames:
         if len(clip) > self.num_frames:
             raise UsageError(
-                f"{len(clip)} frames given, but the model takes {self.num_frames}",
+                f"{counted(len(clip), 'frame')} given, but the model takes {self.num_frames}",
                 "sample as many frames as the model takes, or set num_frames when loading it",
             )
         return clip[fill_slots(len(clip), self.num_frames)]

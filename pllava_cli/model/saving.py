@@ -6,6 +6,7 @@ What it holds is to the bit what loading the source in 4 or 8 bits puts into mem
 """
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -53,7 +54,8 @@ def prepare_save(folder: Path, options: LoadOptions) -> Prepared:
     model = empty_model(config)
     recipes = recipes_of(folder, record, model)
     set_generation(model, folder)
-    plan = runtime_of(model, options, record.dtype, record.quantize)
+    named = frozenset(options.named) - {"quantize"}  # packed as it is, whatever is asked
+    plan = runtime_of(model, replace(options, named=named), record.dtype, record.quantize)
     return Prepared(model, plan, recipes, record.alpha, is_merged=record.alpha is not None)
 
 

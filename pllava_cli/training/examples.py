@@ -13,6 +13,7 @@ from typing import Any
 from pllava_cli import processors
 from pllava_cli.errors import PllavaError, UsageError
 from pllava_cli.loader import Checked, template_of
+from pllava_cli.phrases import counted
 from pllava_cli.training.clips import ClipStore, Look
 from pllava_cli.training.data import BadLine, ClipRef, Lines, Where, read
 from pllava_cli.training.dataset import Example
@@ -69,12 +70,18 @@ class Gathered:
         """
         if self.bad:
             total = len(self.bad) + len(self.examples) + len(self.validation)
-            count = f"{len(self.bad)} of {total} lines cannot be trained on"
+            count = f"{len(self.bad)} of {counted(total, 'line')} cannot be trained on"
             if not settings.skip_bad:
                 raise UsageError(count, "correct them, or leave them out with --skip-bad")
-            reporter.warn(f"{count} and are left out: the first is {self.bad[0]}")
+            are = "is" if len(self.bad) == 1 else "are"
+            reporter.warn(f"{count} and {are} left out: the first is {self.bad[0]}")
         if self.error_records:
-            reporter.say(f"{self.error_records} records of clips that could not be captioned are passed over")
+            passed = counted(
+                self.error_records,
+                "record of a clip that could not be captioned is",
+                "records of clips that could not be captioned are",
+            )
+            reporter.say(f"{passed} passed over")
         empty = [] if self.examples else [*settings.data]
         if settings.validation and not self.validation:
             empty.append(settings.validation)
@@ -152,7 +159,7 @@ def _look_at_clips(
         return store, store.check(clips, on_clip, decoders=max(1, min(len(clips), processors.usable())))
     except (KeyboardInterrupt, SystemExit):
         again = "; the same command goes on from there" if cache else ""
-        reporter.say(f"stopped after looking at {seen} of {len(clips)} clips{again}")
+        reporter.say(f"stopped after looking at {seen} of {counted(len(clips), 'clip')}{again}")
         raise
 
 

@@ -98,12 +98,12 @@ def write_checkpoint(
     Raises:
         MemoryFullError: The memory does not suffice to make them.
     """
-    device = checked.prepared.plan.device
+    plan = checked.prepared.plan
     try:
-        written = within_memory(device, 0, partial(_write_shards, folder, tensors, shard_bytes))
+        written = within_memory(plan, 0, partial(_write_shards, folder, tensors, shard_bytes))
     except MemoryFullError:  # none of the options that make loading lighter would do so here
         raise MemoryFullError(
-            f"the memory of {device} does not suffice to make the checkpoint", "free memory"
+            f"the memory of {plan.device} does not suffice to make the checkpoint", "free memory"
         ) from None
     write_description(folder, checked)
     for file in folder.glob("*.safetensors"):

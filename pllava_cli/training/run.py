@@ -14,7 +14,10 @@ from transformers import set_seed
 from pllava_cli import textfile
 from pllava_cli.errors import DeviceError, ExitStatus, PllavaError
 from pllava_cli.loader import Checked, Opened
+from pllava_cli.model import heap
 from pllava_cli.model.memory import is_memory
+from pllava_cli.model.offers import NOTHING_LEFT, Relief
+from pllava_cli.phrases import counted, either
 from pllava_cli.training import processes
 from pllava_cli.training.base import device, find_base, name_of
 from pllava_cli.training.callbacks import Log, Sealing, Stop
@@ -25,7 +28,7 @@ from pllava_cli.training.lora import add_lora, resolved_targets, trainable
 from pllava_cli.training.output import write_description, writing
 from pllava_cli.training.patches import Patches
 from pllava_cli.training.rundir import RunFolder
-from pllava_cli.training.settings import Reporter, TrainSettings
+from pllava_cli.training.settings import Recipe, Reporter, TrainSettings
 from pllava_cli.training.trainer import PllavaTrainer
 
 
@@ -123,19 +126,20 @@ def _start(settings: TrainSettings, run: RunFolder, reporter: Reporter) -> _Star
 
 def _train(start: _Start, reporter: Reporter) -> Outcome:
     recipe, stop = start.settings.recipe, Stop()
-    opened = _opened(start.base, reporter)
+    opened = _opened(start.base, recipe, reporter)
     set_seed(recipe.seed)
     model = add_lora(opened.model, recipe, name_of(start.base), opened.plan.quantize)
     trained, whole = trainable(model)
     reporter.say(
-        f"training {trained:,} of {whole:,} parameters on {len(start.gathered.examples):,} conversations, "
+        f"training {trained:,} of {whole:,} parameters on "
+        f"{counted(f'{len(start.gathered.examples):,}', 'conversation')}, "
         f"{opened.plan.device}, {opened.plan.dtype}, quantisation {opened.plan.quantize}"
     )
     if start.checkpoint:
         reporter.say(f"going on from step {start.step}")
     per_step = recipe.batch_size * recipe.gradient_accumulation * processes.count()
     log = Log(start.run.log, reporter, per_step, start.step)
-    with _told_plainly(torch.device(opened.plan.device)):
+    with _told_plainly(torch.device(opened.plan.device), opened.plan.relief, recipe):
         fed = _data(start, opened, reporter)
     trainer = PllavaTrainer(
         model=model,
@@ -145,7 +149,8 @@ def _train(start: _Start, reporter: Reporter) -> Outcome:
         folder=str(start.run.checkpoints),
         callbacks=[log, stop, Sealing(start.run, start.settings.keep_checkpoints)],
     )
-    with _told_plainly(trainer.args.device), stop.listening() if processes.count() == 1 else nullcontext():
+    plainly = _told_plainly(trainer.args.device, opened.plan.relief, recipe)
+    with plainly, stop.listening() if processes.count() == 1 else nullcontext():
         trainer.train(resume_from_checkpoint=str(start.checkpoint) if start.checkpoint else None)
     done, total = trainer.state.global_step, trainer.state.max_steps
     if stop.signal is not None and done < total:
@@ -154,10 +159,13 @@ def _train(start: _Start, reporter: Reporter) -> Outcome:
     return _write_output(trainer, start, log)
 
 
-def _opened(base: Checked, reporter: Reporter) -> Opened:
+def _opened(base: Checked, recipe: Recipe, reporter: Reporter) -> Opened:
     """The base with its weights; what is odd about it is told."""
-    with _told_plainly(torch.device(base.prepared.plan.device)):
+    plan = base.prepared.plan
+    with _told_plainly(torch.device(plan.device), plan.relief, recipe):
         opened = base.load(lambda done, total: reporter.progress("loading the base", done, total))
+    if plan.device == "cpu":
+        heap.keep_freed()
     for warning in (*opened.processor.warnings, *opened.warnings):
         reporter.warn(warning)
     return opened
@@ -201,7 +209,7 @@ def _patches(start: _Start, opened: Opened, reporter: Reporter) -> Patches | Non
 
 
 @contextmanager
-def _told_plainly(where: torch.device) -> Iterator[None]:
+def _told_plainly(where: torch.device, relief: Relief, recipe: Recipe) -> Iterator[None]:
     """Translate what the library's loop raises, and what a process that prepares batches does."""
     try:
         yield
@@ -214,9 +222,18 @@ def _told_plainly(where: torch.device) -> Iterator[None]:
         if not is_memory(error):
             raise
         raise DeviceError(
-            f"the memory of {where} does not suffice for training",
-            "use a smaller --batch-size, --gradient-checkpointing, or --quantize 4bit",
+            f"the memory of {where} does not suffice for training", _lighter(relief, recipe)
         ) from None
+
+
+def _lighter(relief: Relief, recipe: Recipe) -> str:
+    """Say what would take less memory than the run takes; where nothing would, what may help."""
+    options = (
+        *(["a smaller --batch-size"] if recipe.batch_size > 1 else []),
+        *([] if recipe.gradient_checkpointing else ["--gradient-checkpointing"]),
+        *relief.packing,
+    ) or relief.clip
+    return f"use {either(options)}" if options else NOTHING_LEFT
 
 
 def _write_output(trainer: PllavaTrainer, start: _Start, log: Log) -> Outcome:

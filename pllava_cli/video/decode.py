@@ -12,6 +12,7 @@ import numpy as np
 import psutil
 
 from pllava_cli.errors import ClipError
+from pllava_cli.phrases import counted
 from pllava_cli.video.ffmpeg_log import FfmpegLog
 from pllava_cli.video.limits import MAX_FRAMES_BYTES, MAX_FRAMES_SHARE
 from pllava_cli.video.opening import Opening
@@ -118,8 +119,10 @@ def allocated(name: str, shape: tuple[int, ...], allocate: Callable[[tuple[int, 
             raise MemoryError
         return allocate(shape)
     except (MemoryError, OSError):
+        of = f"of {width}x{height}"
+        taken = counted(n, f"frame {of} takes", f"frames {of} take")
         raise ClipError(
-            f"{name}: {n} frames of {width}x{height} take {size / 1e9:.1f} GB, more than there is",
+            f"{name}: {taken} {size / 1e9:.1f} GB, more than there is",
             "ask for fewer frames, or scale the clip down",
         ) from None
 

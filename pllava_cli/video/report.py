@@ -10,6 +10,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from pllava_cli.phrases import counted
 from pllava_cli.video.sampling import Choice, Hidden, Selection, is_constant_rate
 
 MIN_SHARE_OF_DURATION = 0.9
@@ -144,7 +145,8 @@ def _warnings(
 ) -> Iterator[str]:
     fps, constant = timeline.rate(header.fps)
     if method != "splice" and _falls_short(header, timeline):
-        yield f"the header promises {header.frames_expected} frames, {timeline.count} could be decoded"
+        promised = counted(str(header.frames_expected), "frame")
+        yield f"the header promises {promised}, {timeline.count} could be decoded"
     distinct = len(set(choice.shown))
     if distinct < selection.n:
         yield f"{selection.n} frames were asked for, {distinct} distinct; the others are repeats"

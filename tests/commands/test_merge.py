@@ -39,6 +39,11 @@ def test_into_a_file(run: Run) -> None:
     assert ids("all.jsonl") == ALL
 
 
+def test_one_of_each_is_told_as_one(run: Run) -> None:
+    Path("one.jsonl").write_bytes(line(failed(1)))
+    assert run("merge", "one.jsonl", "-o", "all.jsonl").err == "1 record of 1 file: 0 answers, 1 error\n"
+
+
 def test_to_stdout(run: Run) -> None:
     for words in ((), ("-o", "-")):
         result = run("merge", "1.jsonl", "2.jsonl", *words)

@@ -83,7 +83,7 @@ def test_a_base_that_has_gone_is_told(run: Run, base: Path, tmp_path: Path) -> N
 def test_check_only(run: Run, base: Path, tmp_path: Path) -> None:
     result = run("train", "data.jsonl", "--model", str(base), "--check-only")
     assert (result.status, result.out) == (0, "")
-    assert "1 conversations can be trained on" in result.err
+    assert "1 conversation can be trained on" in result.err
     write_lines(tmp_path / "bad.jsonl", ["{", conversation("gone.mp4")])
     bad = run("train", "bad.jsonl", "data.jsonl", "--model", str(base), "--check-only")
     assert bad.status == 2

@@ -191,6 +191,13 @@ def test_when_no_worker_is_left_the_run_ends(crew: Make, heard: Heard) -> None:
     with pytest.raises(DeviceError, match="killed by SIGKILL") as raised, crew("die"):
         pass
     assert len(heard.deaths) == MOST_DEATHS and raised.value.status == 6
+    assert raised.value.hint == "see -vv; free memory, if it is that", "it had no clips yet"
+
+
+def test_where_they_die_over_several_clips_fewer_are_advised(crew: Make) -> None:
+    with pytest.raises(DeviceError, match="killed by SIGKILL") as raised, crew("load") as workers:
+        list(workers.run(jobs(*(f"poison-{number}" for number in range(MOST_DEATHS)))))
+    assert raised.value.hint == "see -vv; a smaller --batch-size takes less memory"
 
 
 def test_a_replacement_that_cannot_load_costs_only_its_place(

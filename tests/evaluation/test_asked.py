@@ -9,7 +9,8 @@ from pllava_cli.evaluation.asked import Asked
 
 
 @pytest.mark.parametrize(
-    "wrong", [{"sample": -1}, {"sample": 0}, {"split": False}, {"clips": 0}, {"instruction": []}]
+    "wrong",
+    [{"sample": -1}, {"sample": 0}, {"split": False}, {"clips": 0}, {"instruction": []}, {"made": ["x"]}],
 )
 def test_a_note_of_what_cannot_be_asked_is_none(wrong: dict[str, Any]) -> None:
     plain = Asked("vcgbench", Path("data")).as_dict()

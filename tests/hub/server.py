@@ -8,7 +8,7 @@ import hashlib
 import json
 import re
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from functools import cache
@@ -73,6 +73,8 @@ class Hub:
     """Files that are sent again and again, in pieces whose number no header tells."""
     unlisted: tuple[str, ...] = ()
     """What listings leave out of each file: keys of its entry, or of "lfs" in it."""
+    listing: "Callable[[_Handler, str], bool] | None" = None
+    """Answers instead, where it returns true, what is in the repository of a name."""
     tags_differ: bool = False
     """Whether files have other ETags than the hub's, as those of a mirror may."""
     requests: list[tuple[str, str, str]] = field(default_factory=list)
@@ -129,6 +131,8 @@ class _Handler(BaseHTTPRequestHandler):
         return None
 
     def _list(self, name: str, revision: str) -> None:
+        if self.hub.listing is not None and self.hub.listing(self, name):
+            return
         if repo := self._repo(name, revision):
             siblings = []
             for file, data in repo.files.items():
@@ -168,7 +172,7 @@ class _Handler(BaseHTTPRequestHandler):
             elif len(data) < LARGE_BYTES:
                 headers = {"ETag": f'"{git_hash(data)}"', "X-Repo-Commit": repo.commit}
                 if file in self.hub.endless:
-                    self._send_for_ever(data, headers)
+                    self.send_for_ever(data, headers)
                     return
                 self._send(200, self.hub.changed.get(file, data), headers)
             else:
@@ -188,7 +192,7 @@ class _Handler(BaseHTTPRequestHandler):
             return
         data = self.hub.changed.get(file, self.hub.repos[name].files[file])
         if file in self.hub.endless:
-            self._send_for_ever(data, {})
+            self.send_for_ever(data, {})
             return
         status, begin = 200, 0
         headers = {"ETag": '"of-the-storage"', "Accept-Ranges": "bytes"}
@@ -204,8 +208,10 @@ class _Handler(BaseHTTPRequestHandler):
         else:
             self._send(status, data[begin:], headers, break_at=breaks.pop(0) if breaks else None)
 
-    def _send_for_ever(self, body: Data, headers: dict[str, str]) -> None:
-        self.send_response(200)
+    def send_for_ever(
+        self, body: Data, headers: dict[str, str], status: int = 200, pause_s: float = 0.0
+    ) -> None:
+        self.send_response(status)
         for name, value in (headers | {"Transfer-Encoding": "chunked"}).items():
             self.send_header(name, value)
         self.end_headers()
@@ -213,6 +219,7 @@ class _Handler(BaseHTTPRequestHandler):
         with suppress(ConnectionError):  # the other side has had enough
             while True:
                 self.wfile.write(b"%x\r\n%b\r\n" % (len(body), body))
+                time.sleep(pause_s)
 
     def _send(self, status: int, body: Data, headers: dict[str, str], break_at: int | None = None) -> None:
         self.send_response(status)

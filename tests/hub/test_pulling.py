@@ -1,6 +1,7 @@
 """`pllava models pull`: what is fetched, what breaks it off, and how it goes on."""
 
 import errno
+import gzip
 import io
 import json
 import shutil
@@ -11,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from pllava_cli import hubcache, receipts, registry
-from pllava_cli.hub import fetching
+from pllava_cli.hub import asking, fetching
 from tests.checkpoints import edit_json
 from tests.commands.conftest import Result
 from tests.commands.test_saves import write_save
@@ -167,8 +168,81 @@ def test_a_listing_that_says_too_little(
     assert "not the hub's" not in result.err and not cache.exists()
 
 
-def test_a_page_of_a_proxy_is_no_listing(run: Run, hub: server.Hub, cache: Path) -> None:
-    hub.page = PAGE
+@pytest.mark.parametrize(
+    ("body", "pause_s", "said"),
+    [
+        (b'{"rfilename": "notes.txt", "size": 9},' * 20_000, 0.0, "32 MB of it have come"),
+        (b" ", 0.01, "it has come for 0.3 s"),
+    ],
+    ids=["long", "slow"],
+)
+def test_a_listing_that_does_not_end_is_broken_off(
+    run: Run,
+    hub: server.Hub,
+    cache: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    body: bytes,
+    pause_s: float,
+    said: str,
+) -> None:
+    def listing(handler: server._Handler, name: str) -> bool:
+        handler.send_for_ever(body, {}, pause_s=pause_s)
+        return True
+
+    hub.listing = listing
+    monkeypatch.setattr(asking, "LONGEST_S", 0.3 if pause_s else 600.0)
+    result = run("models", "pull", "birds")
+    assert (result.status, result.out) == (5, "") and f"{hub.url} does not end: {said}" in result.err
+    assert "HF_ENDPOINT" in result.err and not cache.exists()
+
+
+def test_a_listing_that_is_packed_though_that_was_not_asked_for_is_none(run: Run, hub: server.Hub) -> None:
+    """It might come to any size."""
+
+    def listing(handler: server._Handler, name: str) -> bool:
+        handler._send(200, gzip.compress(b" " * (1 << 20)), {"Content-Encoding": "gzip"})
+        return True
+
+    hub.listing = listing
+    result = run("models", "pull", "birds")
+    assert result.status == 5 and "is not the hub's" in result.err
+
+
+def test_what_stands_where_a_listing_leads_elsewhere_is_not_read(run: Run, hub: server.Hub) -> None:
+    def listing(handler: server._Handler, name: str) -> bool:
+        if name == REPO:
+            there = "/api/models/someone/else/revision/main"
+            handler.send_for_ever(b"x" * 65536, {"Location": there}, status=307)
+        return name == REPO
+
+    hub.repos["someone/else"] = hub.repos[REPO]
+    hub.listing = listing
+    assert run("models", "pull", "birds").status == 0
+
+
+def test_a_listing_that_leads_to_itself_is_none(run: Run, hub: server.Hub) -> None:
+    def listing(handler: server._Handler, name: str) -> bool:
+        handler.send_for_ever(b"x" * 65536, {"Location": handler.path}, status=307)
+        return True
+
+    hub.listing = listing
+    result = run("models", "pull", "birds")
+    assert result.status == 5 and "is not the hub's" in result.err
+    assert len(hub.requests) == asking.MOST_REDIRECTS + 1
+
+
+def test_more_files_than_a_checkpoint_has_are_refused(run: Run, hub: server.Hub, cache: Path) -> None:
+    hub.repos[REPO].files |= {f"model-{number}.safetensors": b"" for number in range(1000)}
+    result = run("models", "pull", "birds")
+    assert result.status == 5 and "lists 1,006 files of a checkpoint, more than 1,000" in result.err
+    assert not cache.exists()
+    hub.repos[REPO].files = checkpoint_files() | {f"notes-{number}.txt": b"" for number in range(1000)}
+    assert run("models", "pull", "birds", "--dry-run").status == 0, "what it does not need is of no account"
+
+
+@pytest.mark.parametrize("page", [PAGE, b"[" * 100_000, b"7", b"{}"], ids=["page", "deep", "number", "empty"])
+def test_a_page_of_a_proxy_is_no_listing(run: Run, hub: server.Hub, cache: Path, page: bytes) -> None:
+    hub.page = page
     result = run("models", "pull", "birds")
     assert (result.status, result.out) == (5, "") and "is not the hub's" in result.err
     assert "hint: a proxy or a sign-in page may stand between" in result.err and not cache.exists()

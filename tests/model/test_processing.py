@@ -82,9 +82,9 @@ def test_clips_go_to_their_own_prompts(tiny: Model) -> None:
     ("frames", "prompt", "message"),
     [
         ([clip(4), clip(4)], "<image>", "has 1 <image> for 2 clips"),
-        (clip(4), "no clip here", "has 0 <image> for 1 clips"),
+        (clip(4), "no clip here", "has 0 <image> for 1 clip"),
         (None, "<image>", "has 1 <image> for 0 clips"),
-        ([clip(4)], ["<image>", "<image>"], "has 2 <image> for 1 clips"),
+        ([clip(4)], ["<image>", "<image>"], "has 2 <image> for 1 clip"),
         (clip(5), "<image>", "5 frames given, but the model takes 4"),
         (clip(4).astype(np.float32), "<image>", "frames are float32"),
     ],

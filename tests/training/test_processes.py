@@ -50,6 +50,6 @@ def test_an_error_is_told_once(quick: Callable[..., TrainSettings], tmp_path: Pa
     bad = write_lines(tmp_path / "bad.jsonl", ["{"])
     done = start(quick(data=(bad,)))
     assert done.returncode != 0
-    assert done.stderr.count("error: 1 of 1 lines cannot be trained on") == 1
+    assert done.stderr.count("error: 1 of 1 line cannot be trained on") == 1
     assert "unexpected" not in done.stderr
     assert not (tmp_path / "out").exists()

@@ -15,6 +15,7 @@ from safetensors.torch import load_file
 
 from pllava_cli import Captioner, load_model
 from pllava_cli.errors import CheckpointError, UsageError
+from pllava_cli.model import heap
 from pllava_cli.training import run
 from pllava_cli.training.callbacks import Log
 from pllava_cli.training.rundir import RunFolder
@@ -82,6 +83,13 @@ def test_only_lora_and_the_projector_are_trained(
     assert all(torch.equal(after[name], value) for name, value in before.items())
     projector = trained["base_model.model.model.multi_modal_projector.linear_1.weight"]
     assert not torch.equal(projector, before["model.multi_modal_projector.linear_1.weight"])
+
+
+def test_the_process_keeps_what_it_frees(quick: Quick, heard: Heard, monkeypatch: pytest.MonkeyPatch) -> None:
+    kept: list[bool] = []
+    monkeypatch.setattr(heap, "keep_freed", lambda: kept.append(True))
+    run.train(quick(steps=1), heard)
+    assert kept == [True]
 
 
 def test_peft_reads_the_output_and_agrees(quick: Quick, base: Path, heard: Heard) -> None:

@@ -3,7 +3,7 @@
 Flags become a request here, and whatever can be refused is refused; `evaluating` does the work.
 """
 
-from pathlib import Path
+from dataclasses import replace
 from typing import Annotated
 
 import typer
@@ -172,16 +172,16 @@ def captions(
     made = absolute(flags.captions, "the file of captions", "name a .jsonl or .json file")
     if flags.dry_run or flags.redo:
         raise UsageError("--captions asks nothing", "leave --dry-run and --redo out")
-    return _put(terminal, flags, asked, made)
+    return _put(terminal, flags, replace(asked, made=made))
 
 
-def _put(terminal: Terminal, flags: EvalFlags, asked: Asked, made: Path | None = None) -> int:
+def _put(terminal: Terminal, flags: EvalFlags, asked: Asked) -> int:
     """Have it answered and scored, or answers scored that were made before; returns the exit status."""
     from pllava_cli.batch.disk import advising  # none of these for --help
     from pllava_cli.commands.evaluation import evaluating, results
     from pllava_cli.evaluation.rundir import ELSEWHERE
 
     with advising(ELSEWHERE):
-        if made is not None:
-            return results.score_made(terminal, flags, asked, made)
+        if asked.made is not None:
+            return results.score_made(terminal, flags, asked, asked.made)
         return evaluating.run(terminal, flags, asked)

@@ -11,6 +11,7 @@ from pllava_cli.errors import ExitStatus
 from pllava_cli.evaluation.benchmarks import captions, splits
 from pllava_cli.evaluation.items import Average, Benchmark, Fault, Group, Kind, Result, Said
 from pllava_cli.evaluation.reading import is_there
+from pllava_cli.phrases import share
 from pllava_cli.terminal import Terminal, one_line
 
 MOST_FAULTS = 20
@@ -35,8 +36,13 @@ def missing(terminal: Terminal, benchmark: Benchmark) -> None:
     gone = {clip for clip in clips if not is_there(clip)}
     if gone:
         advice = splits.advice(benchmark, {item.id for item in benchmark.items if item.clip in gone})
-        told = f"{len(gone)} of {len(clips)} clips are missing"
-        told += ", and count as empty captions if they are not captioned already"
+        told = share(
+            len(gone),
+            len(clips),
+            "clip",
+            "is missing, and counts as an empty caption if it is not captioned already",
+            "are missing, and count as empty captions if they are not captioned already",
+        )
         terminal.warn(f"{told}; {advice}" if advice else told)
 
 

@@ -13,6 +13,7 @@ from pllava_cli import inputs, settings
 from pllava_cli.commands.evaluation.given import absolute
 from pllava_cli.commands.options import RUN, OfflineOption, OutputFlags, in_run, takes
 from pllava_cli.errors import ExitStatus, UsageError
+from pllava_cli.phrases import share
 from pllava_cli.terminal import Terminal
 
 if TYPE_CHECKING:
@@ -126,7 +127,8 @@ def _have_judged(terminal: Terminal, flags: JudgeFlags, path: Path, chosen: "Jud
     said = pipeline.collect(benchmark, run.answers, recording)
     waiting = sum(each.error == NOT_ANSWERED for each in said)
     if waiting:
-        terminal.warn(f"{waiting} of {len(said)} questions are not answered yet, and count as nothing")
+        state = "is not answered yet, and counts", "are not answered yet, and count"
+        terminal.warn(f"{share(waiting, len(said), 'question', *state)} as nothing")
     with Store.open(run.verdicts) as store:
         if store.cut_bytes:
             terminal.warn(f"the last line of {run.verdicts} was torn by a kill, and is cut away")
@@ -172,9 +174,10 @@ def _tell(terminal: Terminal, host: str, outcome: "Outcome", verdicts: Path) -> 
     elsewhere = [each.endpoint for each in outcome.judgements.values() if each.endpoint != host]
     if elsewhere:
         others = ", ".join(list(dict.fromkeys(elsewhere))[:MOST_SHOWN])
+        were = share(len(elsewhere), len(outcome.judgements), "verdict", "was", "were")
         terminal.warn(
-            f"{len(elsewhere)} of {len(outcome.judgements)} verdicts were given before, at {others}, and not"
-            f" at {host}; to have all from there, move {verdicts} away"
+            f"{were} given before, at {others}, and not at {host}; to have all from there,"
+            f" move {verdicts} away"
         )
 
 

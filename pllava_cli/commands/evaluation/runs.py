@@ -14,7 +14,7 @@ from pllava_cli.batch.journal import Journal
 from pllava_cli.batch.output import Output
 from pllava_cli.batch.planning import Planned, Planner
 from pllava_cli.batch.work import Work
-from pllava_cli.commands import places, summary, working
+from pllava_cli.commands import places, working
 from pllava_cli.commands.evaluation import display
 from pllava_cli.commands.evaluation.flags import EvalFlags
 from pllava_cli.commands.evaluation.results import finish
@@ -27,6 +27,7 @@ from pllava_cli.evaluation.answering import pipeline
 from pllava_cli.evaluation.asked import Asked
 from pllava_cli.evaluation.items import Benchmark, Result, Said
 from pllava_cli.evaluation.rundir import RunFolder
+from pllava_cli.phrases import counted, share
 from pllava_cli.recording import Recording
 from pllava_cli.settings import Settings
 from pllava_cli.terminal import Terminal
@@ -58,7 +59,8 @@ class Evaluation:
         if recording is None:
             return Run(None, ExitStatus.OK)
         if end is not None and end.stopped is not None:
-            self.terminal.note(f"stopped; {end.tally.done} more clips answered; to go on: {self._again()}")
+            done = counted(end.tally.done, "more clip")
+            self.terminal.note(f"stopped; {done} answered; to go on: {self._again()}")
             return Run(None, end.stopped)
         said = pipeline.collect(self.benchmark, folder.answers, recording)
         result = finish(self.terminal, folder, self.asked, self.benchmark, said, recording)
@@ -118,7 +120,8 @@ class Evaluation:
     def _check_stale(self, folder: RunFolder, planned: Planned) -> None:
         if planned.stale and not self.flags.redo:
             raise UsageError(
-                f"{folder.path} holds answers about {summary.clips(planned.stale)} made with other settings",
+                f"{folder.path} holds answers about {counted(planned.stale, 'clip')}"
+                " made with other settings",
                 "--redo makes them again; to keep them, go back to those settings or name another folder"
                 " with -o",
             )
@@ -136,9 +139,8 @@ class Evaluation:
             self.terminal.note("all was answered before; scored again")
         failed = sum(each.text is None for each in said)
         if failed:
-            self.terminal.note(
-                f"{failed} of {len(said)} questions have no answer; to try again: {self._again()}"
-            )
+            told = share(failed, len(said), "question", "has no answer", "have no answer")
+            self.terminal.note(f"{told}; to try again: {self._again()}")
 
     def _again(self) -> str:
         """Return the command that goes on."""

@@ -14,6 +14,7 @@ from pllava_cli.errors import UsageError
 from pllava_cli.evaluation.items import NOT_ANSWERED, Benchmark, Item, Said
 from pllava_cli.inputs import Clip, clip_id
 from pllava_cli.jsonlines import LineError, is_torn, lines
+from pllava_cli.phrases import counted
 from pllava_cli.recordfile import HEAD, Parsed, parse
 from pllava_cli.recording import Recording
 from pllava_cli.recordkey import Key
@@ -70,7 +71,7 @@ def described(recording: Recording) -> dict[str, str]:
         "encoding": model.encode,
         "precision": model.dtype,
         "quantisation": model.quantize,
-        "decoding": f"greedy, {decoding.max_new_tokens} tokens at most",
+        "decoding": f"greedy, {counted(decoding.max_new_tokens, 'token')} at most",
         "system text": recording.system or "none",
         "answer start": turn.answer_start.strip() or None,
         "clip": "leads the question" if turn.is_inline else None,

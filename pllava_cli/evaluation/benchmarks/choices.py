@@ -11,6 +11,7 @@ from pllava_cli.evaluation.benchmarks.entry import Entry
 from pllava_cli.evaluation.items import Item, Manner
 from pllava_cli.evaluation.reading import EntryError, shown
 from pllava_cli.multiple_choice import REPLY_START, as_prompt
+from pllava_cli.phrases import counted
 
 SYSTEM = (
     "This video comes with a question and a few answers, one of which is right. "
@@ -47,7 +48,9 @@ class Posed:
         """
         question, candidates = entry.text("question"), entry.texts("candidates")
         if not 2 <= len(candidates) <= MOST_CANDIDATES:
-            raise EntryError(f"has {len(candidates)} candidates; 2 to {MOST_CANDIDATES} have letters")
+            raise EntryError(
+                f"has {counted(len(candidates), 'candidate')}; 2 to {MOST_CANDIDATES} have letters"
+            )
         if len(set(candidates)) < len(candidates) and not may_repeat:
             twice = next(each for each in candidates if candidates.count(each) > 1)
             raise EntryError(f"has the candidate {shown(twice)} twice")

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from pllava_cli.evaluation.items import Benchmark, Item
+from pllava_cli.phrases import counted
 
 
 @dataclass(frozen=True)
@@ -36,8 +37,8 @@ class Sample:
         }
         items = [item for item in whole.items if (item.group, entry(item)) in drawn]
         note = (
-            f"A SAMPLE: {len(items)} of {len(whole.items)} questions, {self.each} at most of each group,"
-            f" drawn with seed {self.seed}; not to be compared with figures over the whole benchmark."
+            f"A SAMPLE: {len(items)} of {counted(len(whole.items), 'question')}, {self.each} at most of each"
+            f" group, drawn with seed {self.seed}; not to be compared with figures over the whole benchmark."
         )
         return replace(whole, items=items, notes=[*whole.notes, note])
 

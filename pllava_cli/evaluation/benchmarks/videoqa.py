@@ -18,6 +18,7 @@ from pllava_cli.evaluation.benchmarks.entry import Entry, gather
 from pllava_cli.evaluation.benchmarks.questionsets import SETS, QuestionSet
 from pllava_cli.evaluation.items import Benchmark, Item, Manner
 from pllava_cli.evaluation.reading import EntryError, check_folder, is_folder, is_there, load_list, shown
+from pllava_cli.phrases import counted
 from pllava_cli.prompts import check_text
 from pllava_cli.video.probe import shown_name
 
@@ -116,7 +117,8 @@ def _joined(
         return [(at, _with_answer(value, by_id.get(_id(value)))) for at, value in questions]
     if len(questions) != len(answers):
         raise UsageError(
-            f"{shown_name(root)} has {len(questions)} questions, {len(answers)} answers and no id for each",
+            f"{shown_name(root)} has {counted(len(questions), 'question')},"
+            f" {counted(len(answers), 'answer')} and no id for each",
             "take both files from one release",
         )
     return [

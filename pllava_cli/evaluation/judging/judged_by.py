@@ -17,6 +17,7 @@ from pllava_cli.evaluation.judging.instructions import (
 from pllava_cli.evaluation.judging.judge import Judge
 from pllava_cli.evaluation.judging.judgements import Judgement, Task
 from pllava_cli.evaluation.judging.store import Store
+from pllava_cli.phrases import counted
 from pllava_cli.video.probe import shown_name
 
 _NOBODY = "http://127.0.0.1:9/v1"
@@ -58,7 +59,7 @@ class JudgedBy:
             "judge at": ", ".join(sorted({each.endpoint for each in judgements}))
             or "nowhere: no verdicts yet",
             JUDGE_INSTRUCTIONS: own + which,
-            "judge's decoding": f"temperature 0, {self.max_tokens} tokens at most",
+            "judge's decoding": f"temperature 0, {counted(self.max_tokens, 'token')} at most",
         }
 
 

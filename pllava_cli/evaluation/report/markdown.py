@@ -64,7 +64,7 @@ def _figures(result: Result, published: Published | None) -> list[str]:
         heads = ["group", "answers", unit, *limits, *(tables.KINDS[kind] for kind in kinds), *beside]
         cells = ([text(row.name), str(row.of), *_figures_of(row, limits, kinds)] for row in rows)
         lines += table(heads, islice(cells, tables.MOST_ROWS))
-        lines += _rest(len(rows) - tables.MOST_ROWS, "groups")
+        lines += _rest(len(rows) - tables.MOST_ROWS, "group")
     averages = tables.average_rows(result, published)
     if averages:
         limits = tables.limits(averages)
@@ -98,7 +98,7 @@ def _asides(result: Result) -> list[str]:
     for kind, verdicts in tables.listed(result).items():
         lines += [f"## {tables.KINDS[kind].capitalize()}: {len(verdicts)}", ""]
         lines += [f"* {_aside(verdict)}" for verdict in verdicts[: tables.MOST_LISTED]]
-        lines += ["", *_rest(len(verdicts) - tables.MOST_LISTED, "answers")]
+        lines += ["", *_rest(len(verdicts) - tables.MOST_LISTED, "answer")]
     return lines
 
 
@@ -114,7 +114,7 @@ def _faults(result: Result) -> list[str]:
         return []
     lines = [f"## Entries of the benchmark that could not be asked: {len(result.faults)}", ""]
     lines += [f"* {text(each.where)}: {text(each.message)}" for each in result.faults[: tables.MOST_LISTED]]
-    return [*lines, "", *_rest(len(result.faults) - tables.MOST_LISTED, "entries")]
+    return [*lines, "", *_rest(len(result.faults) - tables.MOST_LISTED, "entry", "entries")]
 
 
 def _examples(result: Result) -> list[str]:
@@ -130,5 +130,5 @@ def _examples(result: Result) -> list[str]:
     return lines
 
 
-def _rest(count: int, what: str) -> list[str]:
-    return [f"… and {count} more {what}, in result.json.", ""] if count > 0 else []
+def _rest(count: int, what: str, several: str = "") -> list[str]:
+    return [tables.rest(str(count), what, several), ""] if count > 0 else []

@@ -82,7 +82,7 @@ def _add_groups(body: Element, result: Result, published: Published | None) -> N
         for kind in kinds:
             add(line, "td", str(row.counts.get(kind, 0)))
         _add_printed(line, row)
-    _add_rest(body, len(rows) - tables.MOST_ROWS, "groups")
+    _add_rest(body, len(rows) - tables.MOST_ROWS, "group")
 
 
 def _add_legend(body: Element, result: Result, models: Sequence[str]) -> None:
@@ -153,12 +153,12 @@ def _add_asides(body: Element, result: Result) -> None:
         folded = add(body, "details")
         add(folded, "summary", f"{tables.KINDS[kind].capitalize()}: {len(verdicts):,}")
         _add_list(folded, [_aside(verdict) for verdict in verdicts[: tables.MOST_LISTED]])
-        _add_rest(folded, len(verdicts) - tables.MOST_LISTED, "answers")
+        _add_rest(folded, len(verdicts) - tables.MOST_LISTED, "answer")
     if result.faults:
         folded = add(body, "details")
         add(folded, "summary", f"Entries of the benchmark that could not be asked: {len(result.faults):,}")
         _add_list(folded, [f"{each.where}: {each.message}" for each in result.faults[: tables.MOST_LISTED]])
-        _add_rest(folded, len(result.faults) - tables.MOST_LISTED, "entries")
+        _add_rest(folded, len(result.faults) - tables.MOST_LISTED, "entry", "entries")
 
 
 def _aside(verdict: Verdict) -> str:
@@ -173,9 +173,9 @@ def _add_list(body: Element, texts: Sequence[str]) -> None:
         add(points, "li", shortened(text, MOST_LETTERS))
 
 
-def _add_rest(body: Element, count: int, what: str) -> None:
+def _add_rest(body: Element, count: int, what: str, several: str = "") -> None:
     if count > 0:
-        add(body, "p", f"… and {count:,} more {what}, in result.json.", kind="soft")
+        add(body, "p", tables.rest(f"{count:,}", what, several), kind="soft")
 
 
 def _add_examples(body: Element, result: Result, frames: "Frames") -> None:

@@ -15,6 +15,7 @@ from typing import Any
 
 from pllava_cli.evaluation.items import SAMPLE, Result
 from pllava_cli.evaluation.report import own_words
+from pllava_cli.phrases import counted
 
 _FILE = Path(__file__).with_name("published.toml")
 _CHECKPOINT = ("checkpoint", "model")
@@ -137,11 +138,11 @@ class Published:
         return found
 
     def _size(self, result: Result) -> str:
-        counted = {self._main(each.name): each.of for each in result.groups}
+        counts = {self._main(each.name): each.of for each in result.groups}
         asked = sum(each.of for each in result.groups)
-        if self.answers is None or (asked == self.answers and self.sizes.items() <= counted.items()):
+        if self.answers is None or (asked == self.answers and self.sizes.items() <= counts.items()):
             return ""
-        return f"it counts {asked:,} answers, the paper {self.answers:,}"
+        return f"it counts {counted(f'{asked:,}', 'answer')}, the paper {self.answers:,}"
 
     def _main(self, name: str) -> str:
         return self.aliases.get(plain(name), plain(name))

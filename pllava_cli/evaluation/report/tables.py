@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from pllava_cli.evaluation.items import Average, Group, Kind, Result, Verdict
 from pllava_cli.evaluation.report.published import Published, PublishedAverage, known
 from pllava_cli.evaluation.scoring.intervals import wilson, wilson_of_mean
+from pllava_cli.phrases import counted
 
 KINDS: dict[Kind, str] = {
     "right": "right",
@@ -66,6 +67,12 @@ def group_rows(result: Result, published: Published | None) -> list[Row]:
         )
         for each in result.groups
     ]
+
+
+def rest(count: str, what: str, several: str = "") -> str:
+    """Say how many more there are than are shown; takes what `phrases.counted` does."""
+    more = counted(count, f"more {what}", several and f"more {several}")
+    return f"… and {more}, in result.json."
 
 
 def average_rows(result: Result, published: Published | None) -> list[Row]:

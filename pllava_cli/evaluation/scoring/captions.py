@@ -17,6 +17,7 @@ from pllava_cli.evaluation.scoring.java import JavaError
 from pllava_cli.evaluation.scoring.meteor import meteor
 from pllava_cli.evaluation.scoring.metrics import Figures
 from pllava_cli.evaluation.scoring.tokenising import Way
+from pllava_cli.phrases import counted, share
 
 METRICS = ("BLEU-1", "BLEU-2", "BLEU-3", "BLEU-4", "ROUGE-L", "CIDEr-D")
 METEOR = "METEOR"
@@ -142,23 +143,19 @@ def _notes(cut: _Cut, benchmark: Benchmark, said: Sequence[Said]) -> list[str]:
     if of == 1:
         notes.append(f"CIDEr-D of a single {thing} is nothing: no word tells it from others.")
     if of < FEW:
-        notes.append(f"{_count(of, thing)}: figures of fewer than {FEW} mean little.")
+        notes.append(f"{counted(of, thing)}: figures of fewer than {FEW} mean little.")
     if of + cut.lost < asked:
-        notes.append(f"Only {of + cut.lost} of {asked} {thing}s were asked about.")
+        notes.append(f"Only {share(of + cut.lost, asked, thing, 'was', 'were')} asked about.")
     if cut.kinds.get("failed"):
         advice = splits.advice(benchmark, {each.item.id for each in said if each.text is None})
         notes.append(
-            f"{_count(cut.kinds['failed'], thing)} without a caption: scored as an empty text"
+            f"{counted(cut.kinds['failed'], thing)} without a caption: scored as an empty text"
             + (f"; {advice}." if advice else ".")
         )
     if cut.kinds.get("empty"):
-        notes.append(f"{_count(cut.kinds['empty'], thing)} with an empty caption: scored as that.")
+        notes.append(f"{counted(cut.kinds['empty'], thing)} with an empty caption: scored as that.")
     if cut.lost:
         notes.append(
-            f"{_count(cut.lost, thing)} left out: nothing of what people say is a word to the tokeniser."
+            f"{counted(cut.lost, thing)} left out: nothing of what people say is a word to the tokeniser."
         )
     return notes
-
-
-def _count(count: int, thing: str) -> str:
-    return f"{count} {thing}" if count == 1 else f"{count} {thing}s"

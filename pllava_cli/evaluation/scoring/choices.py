@@ -9,6 +9,7 @@ from pllava_cli.evaluation.items import NOT_ANSWERED, Average, Benchmark, Group,
 from pllava_cli.evaluation.scoring.chosen_option import Scoring, names_a_letter, reference, strict
 from pllava_cli.evaluation.scoring.verdicts import is_spoken, unspoken
 from pllava_cli.multiple_choice import REPLY_START
+from pllava_cli.phrases import share
 
 TASK_MEAN, ITEM_MEAN = "mean over tasks", "mean over items"
 MVBENCH_TASKS, MVBENCH_QUESTIONS = 20, 4000
@@ -120,7 +121,7 @@ def _notes(
         chance = _mean([100 / len(each.item.candidates) for each in said])
         notes.append(f"Chance level: {chance:.1f} % of the items would be right by guessing.")
     if len(said) < len(benchmark.items):
-        notes.append(f"Only {len(said)} of {len(benchmark.items)} questions were asked.")
+        notes.append(f"Only {share(len(said), len(benchmark.items), 'question', 'was', 'were')} asked.")
     if benchmark.name == "mvbench":
         notes.append(
             "Published averages are over items; over the whole benchmark, with as many questions in every "

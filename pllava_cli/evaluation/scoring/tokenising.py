@@ -12,6 +12,7 @@ from typing import Literal
 
 from pllava_cli.evaluation.scoring import java
 from pllava_cli.evaluation.scoring.java import JavaError
+from pllava_cli.phrases import counted
 
 Way = Literal["auto", "ptb", "plain"]
 """`ptb`: Java's; `plain`: ours; `auto`: Java's if it works, else ours."""
@@ -84,7 +85,7 @@ def _by_java(lines: Sequence[str]) -> list[str]:
         return [""] * len(lines)
     rows = java.run(words, "\n".join(said) + "\n").removesuffix("\n").split("\n")
     if len(rows) != len(said):
-        raise JavaError(f"the tokeniser returned {len(rows)} lines for {len(said)}")
+        raise JavaError(f"the tokeniser returned {counted(len(rows), 'line')} for {len(said)}")
     found = iter(rows)
     return [_without_punctuation(next(found)) if line else "" for line in lines]
 

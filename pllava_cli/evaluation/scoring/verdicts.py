@@ -5,6 +5,7 @@ from collections.abc import Iterable, Sequence
 
 from pllava_cli.evaluation.items import NOT_ANSWERED, Group, Kind, Said, Verdict
 from pllava_cli.evaluation.judging.judgements import Judgement
+from pllava_cli.phrases import counted
 
 NOTE = (
     "Scores of a judge depend on which model judges, down to its snapshot, and on how it is asked: compare "
@@ -42,8 +43,8 @@ def not_understood(said: Said, judgement: Judgement, note: str = "") -> Verdict:
 
 def judged_group(name: str, verdicts: Sequence[Verdict]) -> Group:
     """The mean score of the answers that are judged, or need no judge."""
-    counted = [verdict.score for verdict in verdicts if verdict.kind != "unjudged"]
-    return Group(name, len(counted), mean(counted), counts(verdicts))
+    scores = [verdict.score for verdict in verdicts if verdict.kind != "unjudged"]
+    return Group(name, len(scores), mean(scores), counts(verdicts))
 
 
 def counts(verdicts: Iterable[Verdict]) -> dict[Kind, int]:
@@ -60,7 +61,12 @@ def judges(judgements: Iterable[Judgement], verdicts: Sequence[Verdict]) -> tupl
     """Say who judged, as the name of the scoring, and what is to be noted of that."""
     names = sorted({each.judge for each in judgements})
     missing = sum(verdict.kind == "unjudged" for verdict in verdicts)
-    notes = [f"{missing:,} answers are not judged yet, and count as nothing."] if missing else []
+    notes = []
+    if missing:
+        told = counted(
+            f"{missing:,}", "answer is not judged yet, and counts", "answers are not judged yet, and count"
+        )
+        notes.append(f"{told} as nothing.")
     if not names:
         return NO_JUDGE, notes
     if len(names) > 1:

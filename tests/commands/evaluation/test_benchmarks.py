@@ -310,7 +310,7 @@ class TestSplits:
         Path("clips/clip1.mp4").unlink()
         told = run(*self.WORDS, "--split", "test", "--dry-run")
         assert (
-            "1 of 2 clips are missing, and count as empty captions if they are not captioned already\n"
+            "1 of 2 clips is missing, and counts as an empty caption if it is not captioned already\n"
             in told.err
         )
 
@@ -318,6 +318,47 @@ class TestSplits:
         refused = run(*self.WORDS, "--split", "tests")
         assert refused.status == 2 and "has no split 'tests'" in refused.err and "mean test?" in refused.err
         assert not Path("out").exists() and stage.opened == []
+
+
+class TestCaptionsMadeBefore:
+    """Two runs of one file of references, each of which has its own folder."""
+
+    DATA = ("captions", "references.json", "--data", "clips")
+
+    @pytest.fixture(autouse=True)
+    def files(self, run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        pytest.importorskip("pycocoevalcap", reason="pycocoevalcap (extra: eval) is not installed")
+        (tmp_path / "java").mkdir()
+        fakejava.put(monkeypatch, tmp_path / "java", None)
+        entry = [{"video": "clip0.mp4", "captions": ["B is right."]}]
+        Path("references.json").write_text(json.dumps(entry))
+        for name in ("good", "bad"):
+            Path(f"{name}.json").write_text(json.dumps([{"video": "clip0.mp4", "caption": f"A {name} one."}]))
+
+    @pytest.mark.parametrize(
+        ("first", "then", "held"),
+        [
+            (("--captions", "good.json"), ("--captions", "bad.json"), "made before, those of {}/good.json"),
+            (("--captions", "good.json"), (), "made before, those of {}/good.json"),
+            ((), ("--captions", "good.json"), "references.json with clips below {}/clips"),
+        ],
+        ids=["of another file", "before a checkpoint's", "after a checkpoint's"],
+    )
+    def test_the_report_of_another_run_stays(
+        self, run: Run, first: tuple[str, ...], then: tuple[str, ...], held: str
+    ) -> None:
+        assert run(*self.DATA, *first, "-o", "out").status == 0
+        before = {each: each.read_bytes() for each in Path("out").iterdir()}
+        refused = run(*self.DATA, *then, "-o", "out")
+        assert refused.status == 2 and held.format(Path.cwd()) in refused.err
+        assert "hint: name another folder with -o" in refused.err and refused.out == ""
+        assert {each: each.read_bytes() for each in Path("out").iterdir()} == before
+
+    def test_the_same_file_is_scored_again(self, run: Run) -> None:
+        words = ("captions", "references.json", "--captions", "good.json")
+        done = run(*words)
+        again = run(*words, "-o", str(Path.cwd() / "eval-captions-good"))
+        assert (again.status, again.out) == (done.status, done.out) == (0, done.out)
 
 
 def test_json_is_the_result(run: Run) -> None:

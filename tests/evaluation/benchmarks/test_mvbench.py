@@ -159,7 +159,7 @@ FAULTY: dict[str, tuple[dict[str, Any], str]] = {
     "outside": ({"video": "../../../../secret.mp4"}, "leads out of the benchmark's folder"),
     "placeholder": ({"question": "Which <image>?"}, "question holds <image>"),
     "placeholder offered": ({"candidates": ["<image>", "Up."]}, "candidates, number 1, holds <image>"),
-    "one candidate": ({"candidates": ["Up."]}, "has 1 candidates; 2 to 26"),
+    "one candidate": ({"candidates": ["Up."]}, "has 1 candidate; 2 to 26"),
     "many candidates": ({"candidates": ["Up.", *map(str, range(26))]}, "has 27 candidates"),
     "another answer": ({"answer": "Left."}, "answer is 'Left.', which is not among"),
     "no answer": ({"answer": None}, "has no answer"),

@@ -108,7 +108,7 @@ def test_else_by_their_places(ids: tuple[Any, ...], tmp_path: Path) -> None:
 
 
 def test_places_that_do_not_fit_are_refused(tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match="2 questions, 1 answers"):
+    with pytest.raises(UsageError, match="2 questions, 1 answer and"):
         videoqa.read(layout(tmp_path, [question()] * 2, [answer()]), "msvd")
 
 

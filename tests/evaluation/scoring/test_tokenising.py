@@ -75,7 +75,7 @@ def test_java_is_asked_once_for_all_and_told_one_encoding(
     ("script", "reason"),
     [
         (None, "no Java was found"),
-        ("echo one line; cat > /dev/null", "returned 1 lines for 2"),
+        ("echo one line; cat > /dev/null", "returned 1 line for 2"),
         ("cat > /dev/null; echo no memory >&2; exit 3", "Java ended with status 3: no memory"),
         ("exec sleep 60", "Java took longer"),
     ],

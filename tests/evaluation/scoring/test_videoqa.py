@@ -61,7 +61,7 @@ def test_with_a_judge() -> None:
         ("mean score", pytest.approx((5 + 2 + 4) / 7)),
     ]
     assert (result.unit, result.scoring) == ("%", "judge: m at h")
-    assert any("1 answers are not judged yet" in note for note in result.notes)
+    assert any("1 answer is not judged yet, and counts as nothing." in note for note in result.notes)
 
 
 def test_without_a_judge_words_are_matched() -> None:
