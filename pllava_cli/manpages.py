@@ -20,7 +20,14 @@ from typer.core import TyperArgument, TyperGroup
 
 from pllava_cli import __version__, settings
 from pllava_cli.app import OUTPUT_CLOSED, app
-from pllava_cli.commands.layout import argument_name, grouped_options, option_help, option_names, usage_pieces
+from pllava_cli.commands.layout import (
+    argument_name,
+    defaults_of,
+    grouped_options,
+    option_help,
+    option_names,
+    usage_pieces,
+)
 from pllava_cli.errors import ExitStatus
 
 _STATUSES = {
@@ -45,8 +52,8 @@ _ENVIRONMENT = {
 }
 
 _FILES = {
-    "./pllava.toml": "Settings of the folder one is in.",
-    "$XDG_CONFIG_HOME/pllava/config.toml": "Settings of the user.",
+    "./pllava.toml": "Settings of the folder one is in, a line each: max_new_tokens = 512.",
+    "$XDG_CONFIG_HOME/pllava/config.toml": "Settings of the user, likewise.",
     "$XDG_CONFIG_HOME/pllava/weights.toml": "Checkpoints and presets of the user; see pllava-weights(5).",
     "$XDG_CACHE_HOME/pllava/quantized": "Checkpoints packed by pllava-models-quantize(1).",
     "$XDG_CACHE_HOME/pllava/visual": "Visual tokens of clips, kept by pllava-eval(1); may go at any time.",
@@ -84,7 +91,7 @@ def page(path: tuple[str, ...], command: Any, related: str) -> str:
         *_commands(command),
         *_arguments(command),
         *_options(command),
-        *(_exit_statuses() if len(path) == 1 or not isinstance(command, TyperGroup) else []),
+        *(_exit_statuses(command) if len(path) == 1 or not isinstance(command, TyperGroup) else []),
         *_reference(list(settings.OPTIONS) if len(path) == 1 else settings_of(command), _variables(command)),
         ".SH EXAMPLES",
         *_examples(command.epilog or ""),
@@ -142,18 +149,19 @@ def _arguments(command: Any) -> Iterator[str]:
 
 def _options(command: Any) -> Iterator[str]:
     yield ".SH OPTIONS"
-    groups = grouped_options(command.params)
+    groups, defaults = grouped_options(command.params), defaults_of(command)
     for heading, options in groups.items():
         if len(groups) > 1:
             yield f'.SS "{heading}"'
         for each in options:
-            yield from _entry(option_names(each), option_help(each))
+            yield from _entry(option_names(each), option_help(each, defaults))
     yield from _entry("-h, --help", "Show help and exit.")
 
 
-def _exit_statuses() -> Iterator[str]:
+def _exit_statuses(command: Any) -> Iterator[str]:
     yield ".SH EXIT STATUS"
-    for status, meaning in _STATUSES.items():
+    own: dict[int, str] = getattr(command.callback, "statuses", {})
+    for status, meaning in (_STATUSES | own).items():
         yield from _entry(str(int(status)), meaning)
 
 

@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 import pllava_cli
-from pllava_cli import app
+from pllava_cli import app, registry
 
 ROOT = Path(__file__).parents[1]
 COMMANDS = [
@@ -86,6 +86,30 @@ def test_every_help_ends_with_examples(words: str, capsys: pytest.CaptureFixture
         assert err == ""
 
 
+def help_of(words: str, capsys: pytest.CaptureFixture[str]) -> str:
+    """Return a command's help in one line."""
+    assert app.main([*words.split(), "--help"]) == 0
+    return " ".join(capsys.readouterr().out.split())
+
+
+def test_help_says_the_defaults_of_weights_toml(capsys: pytest.CaptureFixture[str]) -> None:
+    base = registry.defaults()
+    assert f"Longest answer, in tokens ({base.max_new_tokens})." in help_of("caption", capsys)
+    assert f"or a directory ({base.model})." in help_of("eval mc", capsys)
+    # A benchmark has its own limit, and there is no checkpoint to train from unless one is named.
+    assert "Longest answer, in tokens. " in help_of("eval mc", capsys)
+    assert "one merged by `pllava models merge`. " in help_of("train", capsys)
+
+
+def test_help_says_the_users_defaults_unless_they_are_broken(capsys: pytest.CaptureFixture[str]) -> None:
+    own = registry.user_file()
+    own.parent.mkdir(parents=True)
+    own.write_text("[defaults]\nmax_new_tokens = 31\n", encoding="utf-8")
+    assert "Longest answer, in tokens (31)." in help_of("batch", capsys)
+    own.write_text("[defaults", encoding="utf-8")
+    assert "Longest answer, in tokens. " in help_of("batch", capsys)
+
+
 def test_version(capsys: pytest.CaptureFixture[str]) -> None:
     assert app.main(["--version"]) == 0
     assert capsys.readouterr().out == f"pllava {pllava_cli.__version__}\n"
@@ -124,6 +148,14 @@ def test_missing_or_extra_words_are_usage_errors(
     assert app.main(words) == 2
     out, err = capsys.readouterr()
     assert out == "" and f"see `pllava {' '.join(words[: 1 + (words[0] == 'models')])} --help`" in err
+
+
+@pytest.mark.parametrize("words", [["batch", "clips", "--output"], ["caption", "a.mp4", "--quiet=1"]])
+def test_option_without_its_value_or_with_one_too_many_points_to_its_command(
+    words: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert app.main(words) == 2
+    assert f"see `pllava {words[0]} --help`" in capsys.readouterr().err
 
 
 def test_main_puts_signal_handlers_back() -> None:

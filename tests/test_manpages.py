@@ -43,6 +43,12 @@ def test_pages_tell_everything() -> None:
         assert "\\-\\-" + name.replace("_", "\\-") in page
 
 
+def test_pages_say_what_a_status_means_there() -> None:
+    pages = manpages.pages()
+    assert ".B 3\nSomething is flagged.\n" in pages["pllava-check.1"]
+    assert ".B 3\nSome clips failed, others succeeded.\n" in pages["pllava-batch.1"]
+
+
 def variables(name: str) -> set[str]:
     """The settings whose variables a page lists."""
     return set(re.findall(r"\bPLLAVA_(\w+)", manpages.pages()[f"{name}.1"])) - {"DEBUG"}

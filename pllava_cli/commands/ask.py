@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from pllava_cli import inputs, settings
-from pllava_cli.commands.asking import check_question
+from pllava_cli.commands.asking import check_no_file, check_question
 from pllava_cli.commands.options import RunFlags, said, takes
 from pllava_cli.errors import ClipError, ExitStatus, PllavaError, UsageError
 from pllava_cli.terminal import Terminal
@@ -47,6 +47,7 @@ def ask(
     chosen = settings.resolve(said(flags))
     for question in questions:
         check_question(question)
+        check_no_file(question)
     given = inputs.clips([clip])[0]
     run = running.load(terminal, chosen, window)
     try:

@@ -22,7 +22,15 @@ from pllava_cli.commands import staffing
 from pllava_cli.commands.asking import check_question
 from pllava_cli.commands.check import read_flags
 from pllava_cli.commands.layout import ALL
-from pllava_cli.commands.options import CaptionFlags, OutputOption, complete_from, in_text, said, takes
+from pllava_cli.commands.options import (
+    CaptionFlags,
+    OutputOption,
+    SummaryJson,
+    complete_from,
+    in_text,
+    said,
+    takes,
+)
 from pllava_cli.commands.request import Request, Sources
 from pllava_cli.commands.staffing import StaffingFlags
 from pllava_cli.errors import UsageError
@@ -48,6 +56,10 @@ pllava batch /shared/clips -o captions.jsonl --engine ray --address 10.0.0.1:637
 find clips/ -name "*.mp4" -print0 | pllava batch --from-file - -0 > captions.jsonl
 """
 
+_PATHS = (
+    "Video files, folders, patterns, or manifests: .jsonl or .csv with path, and if wanted id, start, end and"
+    " question; paths in one are relative to its folder."
+)
 CLIPS, SIDECARS = "Clips", "Sidecars"
 _in_clips = partial(Option, rich_help_panel=CLIPS)
 _in_sidecars = partial(Option, rich_help_panel=SIDECARS)
@@ -59,6 +71,7 @@ MENDABLE = ("error", "empty", "looping", "cut-off", "boilerplate", "near-duplica
 class BatchFlags(StaffingFlags, CaptionFlags):
     """What `batch` understands."""
 
+    json: SummaryJson = False
     output: Annotated[
         str | None,
         OutputOption(
@@ -85,7 +98,8 @@ class BatchFlags(StaffingFlags, CaptionFlags):
         list[str] | None,
         _in_clips(
             metavar="LIST",
-            help="Take clips from a list, one a line, or from a manifest; - is stdin. May repeat.",
+            help="Take clips from a list, one a line, relative to this folder, or from a .jsonl or .csv"
+            " manifest; - is stdin, a list. May repeat.",
         ),
     ] = None
     null: Annotated[bool, _in_clips("-0", "--null", help="Names in lists end in NUL bytes.")] = False
@@ -135,10 +149,7 @@ class BatchFlags(StaffingFlags, CaptionFlags):
 def batch(
     terminal: Terminal,
     flags: BatchFlags,
-    paths: Annotated[
-        list[str] | None,
-        typer.Argument(metavar="PATH", help="Video files, folders, patterns, or .jsonl and .csv manifests."),
-    ] = None,
+    paths: Annotated[list[str] | None, typer.Argument(metavar="PATH", help=_PATHS)] = None,
 ) -> int:
     """Caption many clips, or ask about them, and write a record of each.
 
@@ -212,7 +223,7 @@ def _redo_flagged(flags: BatchFlags, output: Path | None) -> frozenset[str]:
     text = flags.redo_flagged
     if text is None:
         return frozenset()
-    names = frozenset(MENDABLE) if text == ALL else read_flags("--redo-flagged", text)
+    names = frozenset(MENDABLE) if text == ALL else read_flags("--redo-flagged", text, MENDABLE)
     for name in sorted(names.difference(MENDABLE)):
         raise UsageError(
             f"--redo-flagged: what is flagged {name} cannot be made again",

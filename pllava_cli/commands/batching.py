@@ -58,6 +58,7 @@ def run(terminal: Terminal, request: Request) -> int:
                 return _dry_run(terminal, request, recording, planned)
             summary.flagged(terminal, request, planned)
             if not planned.to_do:
+                _tell_of_sidecars(terminal, request, listed)
                 return summary.nothing_left(terminal, request, planned)
         recording, runner = place.open()
         planner = _planner(request, recording, journal, flagged)
@@ -163,6 +164,19 @@ def _planned(terminal: Terminal, request: Request, planner: Planner, works: list
             " those settings or name another file with -o",
         )
     return found
+
+
+def _tell_of_sidecars(terminal: Terminal, request: Request, works: list[Work]) -> None:
+    """Warn that records which were there before get no sidecars now, where some are wanted."""
+    sidecars = request.sidecars
+    if sidecars is None:
+        return
+    lacking = sum(not os.path.lexists(sidecars.path(each.clip.path, each.segment)) for each in works)
+    if lacking or sidecars.existing != "skip":
+        terminal.warn(
+            "a sidecar is written when its record is, and all records were there before: none was changed,"
+            f" {lacking} missing; to make them, name another file with -o"
+        )
 
 
 def _dry_run(terminal: Terminal, request: Request, recording: Recording, planned: Planned) -> int:

@@ -1,10 +1,10 @@
 """`pllava check`: which records of a file to look at again before anything is made of them."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import asdict, dataclass
 from difflib import get_close_matches
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, ClassVar
 
 import typer
 from typer import Option
@@ -49,6 +49,8 @@ MOST_ABOUT = 120
 class CheckFlags(OutputFlags):
     """What `check` understands."""
 
+    statuses: ClassVar = {ExitStatus.SOME_FAILED: "Something is flagged."}
+
     ignore: Annotated[
         str | None,
         Option(
@@ -87,16 +89,21 @@ def check(
     return ExitStatus.SOME_FAILED if report.findings else ExitStatus.OK
 
 
-def read_flags(option: str, text: str) -> frozenset[str]:
+def read_flags(option: str, text: str, offered: Collection[str] = tuple(MEANINGS)) -> frozenset[str]:
     """Read what an option takes that names flags, with commas between them.
+
+    Args:
+        option: As it is spelt.
+        text: What it is given.
+        offered: The flags that a hint names.
 
     Raises:
         UsageError: There is no such flag.
     """
     names = frozenset(name.strip() for name in text.split(",")) - {""}
     for name in sorted(names - MEANINGS.keys()):
-        near = get_close_matches(name, MEANINGS, 1)
-        hint = f"did you mean {near[0]}?" if near else "choose among " + ", ".join(MEANINGS)
+        near = get_close_matches(name, offered, 1)
+        hint = f"did you mean {near[0]}?" if near else "choose among " + ", ".join(offered)
         raise UsageError(f"{option}: there is no flag {name!r:.60}", hint)
     return names
 

@@ -32,10 +32,15 @@ PACKAGES = {
     "tokenizers": "tokenizers",
     "safetensors": "safetensors",
     "huggingface-hub": "huggingface-hub",
+    "peft": "peft",
+    "accelerate": "accelerate",
     "bitsandbytes": "bitsandbytes",
     "opencv": "opencv-python",
     "av": "av",
     "scenedetect": "scenedetect",
+    "ray": "ray",
+    "pycocoevalcap": "pycocoevalcap",
+    "matplotlib": "matplotlib",
 }
 """What we call a library, and the package that brings it."""
 

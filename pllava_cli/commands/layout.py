@@ -5,10 +5,14 @@ time, and plain text needs no special case for pipes, NO_COLOR or narrow termina
 """
 
 import sys
+from collections.abc import Mapping
 from typing import Any
 
 import typer
 from typer.core import TyperArgument, TyperCommand, TyperGroup, TyperOption
+
+from pllava_cli import settings
+from pllava_cli.errors import PllavaError
 
 OTHER_OPTIONS = "Options"
 """Heading of the options that belong to no group."""
@@ -51,11 +55,30 @@ def _with_values(params: list[Any], words: list[str]) -> list[str]:
     return [f"{word}={ALL}" if word in spellings else word for word in words[:end]] + words[end:]
 
 
-def option_help(option: TyperOption) -> str:
-    """Return what an option is for, with its default if that is a word: most leave theirs to the settings."""
+def option_help(option: TyperOption, defaults: Mapping[str, str]) -> str:
+    """Return what an option is for, with its default if that is a word.
+
+    Args:
+        option: The option.
+        defaults: What `defaults_of` says of its command.
+    """
     text = option.help or ""
     default = option.default
+    if default is None and option.show_default and not option.is_flag:
+        default = defaults.get(option.name or "")
     return f"{text.removesuffix('.')} ({default})." if isinstance(default, str) and default else text
+
+
+def defaults_of(command: Any) -> dict[str, str]:
+    """Return what weights.toml gives a command's settings where nobody says otherwise, by option name."""
+    names = getattr(command.callback, "settings", [])
+    if not names:
+        return {}
+    try:
+        known = settings.described(settings.resolve({}))
+    except PllavaError:  # a slip in a settings file must not take the help away
+        return {}
+    return {name: value for name, value, origin in known if origin == "weights.toml" and name in names}
 
 
 def grouped_options(params: list[Any]) -> dict[str, list[TyperOption]]:
@@ -69,14 +92,14 @@ def grouped_options(params: list[Any]) -> dict[str, list[TyperOption]]:
     return groups
 
 
-def _format_options(params: list[Any], formatter: Any) -> None:
+def _format_options(params: list[Any], defaults: Mapping[str, str], formatter: Any) -> None:
     arguments = [(argument_name(each), each.help or "") for each in params if isinstance(each, TyperArgument)]
     if arguments:
         with formatter.section("Arguments"):
             formatter.write_dl(arguments)
     for heading, options in grouped_options(params).items():
         with formatter.section(heading):
-            formatter.write_dl([(option_names(each), option_help(each)) for each in options])
+            formatter.write_dl([(option_names(each), option_help(each, defaults)) for each in options])
 
 
 def _format_examples(examples: str | None, command_path: str, formatter: Any) -> None:
@@ -106,7 +129,12 @@ class Command(TyperCommand):
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         """Take the words of the command line."""
-        return super().parse_args(ctx, _with_values(self.params, args))
+        try:
+            return super().parse_args(ctx, _with_values(self.params, args))
+        except typer.TyperException as error:
+            if getattr(error, "ctx", None) is None:  # an option without its value: say of which command
+                error.ctx = ctx  # type: ignore[attr-defined]
+            raise
 
     def collect_usage_pieces(self, ctx: Any) -> list[str]:
         """Return the words of the usage after the name."""
@@ -114,7 +142,7 @@ class Command(TyperCommand):
 
     def format_options(self, ctx: Any, formatter: Any) -> None:
         """Write arguments and options."""
-        _format_options(self.get_params(ctx), formatter)
+        _format_options(self.get_params(ctx), defaults_of(self), formatter)
 
     def format_epilog(self, ctx: Any, formatter: Any) -> None:
         """Write the examples."""
@@ -138,7 +166,7 @@ class Group(TyperGroup):
     def format_options(self, ctx: Any, formatter: Any) -> None:
         """Write commands and options."""
         self.format_commands(ctx, formatter)
-        _format_options(self.get_params(ctx), formatter)
+        _format_options(self.get_params(ctx), {}, formatter)
 
     def format_epilog(self, ctx: Any, formatter: Any) -> None:
         """Write the examples."""

@@ -65,7 +65,10 @@ class TrainFlags(OutputFlags):
     out: Annotated[str | None, OutOption(rich_help_panel=RESULT, help="Where the result goes.")] = None
     model: Annotated[
         str | None,
-        ModelOption(help="The base to train from: an image model, or one merged by `pllava models merge`."),
+        ModelOption(
+            show_default=False,  # none: that of other commands has LoRA of its own
+            help="The base to train from: an image model, or one merged by `pllava models merge`.",
+        ),
     ] = None
     frames: Annotated[str | None, in_frames(metavar="N", help="Frames of a clip, evenly spaced.")] = None
     pooling_shape: Annotated[

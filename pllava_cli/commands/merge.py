@@ -15,7 +15,7 @@ from typer import Option
 from pllava_cli import inputs
 from pllava_cli.batch.disk import ELSEWHERE, replacing
 from pllava_cli.batch.merging import Counts, Merging
-from pllava_cli.commands.options import OutputFlags, takes
+from pllava_cli.commands.options import OutputFlags, SummaryJson, takes
 from pllava_cli.errors import ExitStatus, UsageError
 from pllava_cli.phrases import counted
 from pllava_cli.terminal import Terminal
@@ -39,6 +39,7 @@ SHOWN_EVERY = 1000
 class MergeFlags(OutputFlags):
     """What `merge` understands."""
 
+    json: SummaryJson = False
     output: Annotated[
         str | None,
         Option(

@@ -74,6 +74,11 @@ OutputOption = partial(Option, "-o", "--output")
 OfflineOption = partial(Option, "--offline/--no-offline", help="Make no request to any network.")
 """What the flags of several commands have in common; each command adds its heading and its words."""
 
+SummaryJson = Annotated[
+    bool, Option("--json", help="Write the summary as JSON to stdout; records are JSON in any case.")
+]
+"""The flag of commands whose results are records."""
+
 SystemFile = Annotated[str | None, in_text(metavar="FILE", help="Read the system text from a file.")]
 
 
@@ -85,6 +90,8 @@ class OutputFlags:
     """Flags that have the name of a setting and another meaning."""
     variables: ClassVar[Mapping[str, str]] = {}
     """What is read of the environment besides settings, and what for."""
+    statuses: ClassVar[Mapping[int, str]] = {}
+    """Exit statuses that say something of their own here."""
 
     json: Annotated[bool, Option("--json", help="Write JSON instead of text.")] = False
     quiet: Annotated[bool, Option("-q", "--quiet", help="Say nothing but errors on stderr.")] = False
@@ -289,6 +296,7 @@ def takes(kind: type[Flags]) -> Callable[[Callable[..., int]], Callable[..., int
         run.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
         run.settings = settings_of(kind)  # type: ignore[attr-defined]  # for the manual page
         run.variables = kind.variables  # type: ignore[attr-defined]  # likewise
+        run.statuses = kind.statuses  # type: ignore[attr-defined]
         run.__annotations__ = {each.name: each.annotation for each in parameters}
         del run.__wrapped__  # whose own signature would be read instead
         return run

@@ -18,8 +18,8 @@ MAKE_EXAMPLES = """
 pllava shapes make data --count 100
 # others, of two or three objects each; the same seed gives the same files again
 pllava shapes make more-data --count 100 --seed 1 --objects 2-3
-# see what one of them shows
-pllava caption data/clips/000001.mp4
+# what the checkpoint that comes with the tool says of one of them
+pllava caption data/clips/000001.mp4 --model tiny
 """
 
 MOST_SEED = 10**9

@@ -54,6 +54,16 @@ def test_question_that_is_none_is_refused_before_loading(
     assert (result.status, result.out, script.loaded) == (2, "", [])
 
 
+@pytest.mark.parametrize("words", [("a.mp4", "b.mp4", "What?"), ("What?", "a.mp4")])
+def test_file_in_place_of_a_question_is_refused_before_loading(
+    run: Run, script: fake.Script, words: tuple[str, ...]
+) -> None:
+    result = run("ask", *words)
+    assert (result.status, result.out, script.loaded) == (2, "", [])
+    assert f"error: {words[1]} is a file, and stands where a question is expected\n" in result.err
+    assert "pllava batch CLIP... --ask QUESTION" in result.err
+
+
 def test_question_that_does_not_fit_is_usage(run: Run, script: fake.Script) -> None:
     script.answers = [UsageError("the question is too long", "ask a shorter one")]
     result = run("ask", "a.mp4", "why " * 5000)

@@ -342,6 +342,16 @@ def test_sidecars_are_written_as_it_goes(run: Run, clips: Path) -> None:
         assert text in (f"mybird, {each['text'].strip()}\n", "mine")
 
 
+def test_sidecars_that_records_of_before_would_need_are_told(run: Run, clips: Path) -> None:
+    words = ("clips", "--sidecar", ".txt", "-o", "out.jsonl")
+    assert run("clips", "-o", "out.jsonl").status == 0
+    assert f"none was changed, {CLIPS} missing; to make them, name another file" in run(*words).err
+    for clip in list(clips.glob("*.mp4")):
+        clip.with_suffix(".txt").write_text("by hand\n", encoding="utf-8")
+    assert "warning" not in run(*words).err
+    assert "none was changed, 0 missing" in run(*words, "--existing", "overwrite").err
+
+
 def test_without_a_file_a_sidecar_that_is_kept_is_not_made(run: Run, clips: Path) -> None:
     (clips / "clip0.txt").write_text("mine")
     result = run("clips", "--sidecar", ".txt")
@@ -378,6 +388,7 @@ def test_without_a_file_a_sidecar_that_is_kept_is_not_made(run: Run, clips: Path
         (["clips", "--redo-flagged=", "-o", "gone.jsonl"], "names no flag"),
         (["clips", "--redo-flagged=emty", "-o", "gone.jsonl"], "there is no flag 'emty'"),
         (["clips", "--redo-flagged=torn", "-o", "gone.jsonl"], "flagged torn cannot be made again"),
+        (["clips", "--redo-flagged=xyz", "-o", "gone.jsonl"], "boilerplate, near-duplicate\n"),
         (["clips", "--redo-flagged", "--redo", "-o", "gone.jsonl"], "give one of them"),
         (["--redo-flagged", "empty", "-o", "gone.jsonl"], "there is no file empty"),
         (["clips", "--engine", "slurm"], "--engine: unknown 'slurm'"),

@@ -1,9 +1,12 @@
 """`pllava doctor`: it reports, whatever is broken."""
 
 import json
+import re
 import subprocess
 import sys
+import tomllib
 from collections.abc import Callable
+from pathlib import Path
 from types import ModuleType
 from typing import Any
 
@@ -129,6 +132,13 @@ def test_broken_settings_become_a_line_of_the_report(run: Run, device: ModuleTyp
     result = run("doctor")
     assert result.status == 0
     assert "error:  pllava.toml:1: unknown key frame; did you mean frames?" in result.out
+
+
+def test_packages_of_every_extra_are_listed() -> None:
+    project = tomllib.loads((Path(__file__).parents[2] / "pyproject.toml").read_text(encoding="utf-8"))
+    extras = project["project"]["optional-dependencies"]
+    wanted = {re.split("[<>=]", each)[0] for name in extras if name != "dev" for each in extras[name]}
+    assert wanted and wanted <= set(doctor.PACKAGES.values())
 
 
 def test_missing_packages(run: Run, device: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
