@@ -77,7 +77,7 @@ class EvalFlags(StaffingFlags, DeviceFlags, TextFlags, FrameFlags, CheckpointFla
         bool,
         in_run(
             "--keep-visual/--no-keep-visual",
-            help="Keep visual tokens of clips in the cache, so that no clip is seen twice.",
+            help="Keep visual tokens of clips up to 1 GiB in the cache, so that none is seen twice.",
         ),
     ] = True
     keep_visual_gb: Annotated[
