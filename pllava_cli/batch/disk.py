@@ -97,7 +97,7 @@ def replacing(path: Path) -> Iterator[IO[bytes]]:
     with ExitStack() as stack:
         try:
             before = _held(path, target, stack)
-            partial, stream = _begun(path, target, stack)
+            partial, stream = _begun(path, target, before, stack)
             try:
                 yield stream
                 stream.flush()
@@ -127,11 +127,15 @@ def _held(path: Path, target: Path, stack: ExitStack) -> os.stat_result | None:
     return os.fstat(stream.fileno())
 
 
-def _begun(path: Path, target: Path, stack: ExitStack) -> tuple[Path, IO[bytes]]:
+def _begun(
+    path: Path, target: Path, before: os.stat_result | None, stack: ExitStack
+) -> tuple[Path, IO[bytes]]:
     """Begin the file that is to take the name, in place of one that a kill has left."""
     # Hidden, so that no pattern takes it for a file of records, and short, whatever the name's length.
     digest = blake2b(os.fsencode(target.name), digest_size=8).hexdigest()
     partial = target.with_name(f".pllava-{digest}.partial")
+    if before is not None and partial.exists() and os.path.samestat(before, partial.stat()):
+        partial.unlink()  # a kill came while it had both names
     stream = stack.enter_context(os.fdopen(locks.opened(partial), "wb"))
     lock(stream.fileno(), partial, path)
     os.ftruncate(stream.fileno(), 0)

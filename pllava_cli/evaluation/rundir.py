@@ -8,7 +8,8 @@ import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from types import UnionType
+from typing import TYPE_CHECKING, Any, TypeVar, get_args, get_origin, get_type_hints
 
 from pllava_cli import records
 from pllava_cli.batch.disk import replacing
@@ -16,10 +17,12 @@ from pllava_cli.errors import UsageError
 from pllava_cli.evaluation.asked import Asked
 from pllava_cli.evaluation.reading import load_json
 from pllava_cli.recording import Recording
+from pllava_cli.textfile import unreadable
 
 if TYPE_CHECKING:
     from pllava_cli.evaluation.judging.judged_by import JudgedBy
 
+Made = TypeVar("Made")
 SCHEMA = "pllava.eval-run/1"
 """Fields are only ever added within a schema."""
 NAME = "asked.json"
@@ -98,16 +101,20 @@ class RunFolder:
         """Return what was written down.
 
         Raises:
-            UsageError: The folder holds no evaluation.
+            UsageError: The folder holds no evaluation, or cannot be looked into.
         """
-        if not self._file.is_file():
+        try:
+            is_there = self._file.is_file()
+        except OSError as error:  # a folder that nobody may look into, a name that is too long
+            raise unreadable(self.path, error) from None
+        if not is_there:
             raise UsageError(f"{self.path} holds no evaluation", _RUN)
         found = load_json(self._file, _BROKEN)
         if not isinstance(found, dict) or found.get("schema") != SCHEMA:
             raise UsageError(f"{self._file} was not written by this version of `pllava eval`", _BROKEN)
         try:
             return _notes(found)
-        except (KeyError, TypeError, ValueError, AttributeError):
+        except (KeyError, TypeError, ValueError, OverflowError, AttributeError):
             raise UsageError(f"{self._file} lacks fields, or has something else in them", _BROKEN) from None
 
     def _write(self, notes: "Notes") -> None:
@@ -172,10 +179,30 @@ def _judged_by(plain: Mapping[str, Any]) -> "JudgedBy":
 
 def _recording(plain: Mapping[str, Any]) -> Recording:
     slots, rows, columns = plain["model"]["pooling_shape"]
+    if not all(isinstance(plain[name], str) for name in ("system", "prompt")):
+        raise ValueError
     return Recording(
-        records.Model(**plain["model"] | {"pooling_shape": (slots, rows, columns)}),
-        records.Decoding(**plain["decoding"]),
+        _made(records.Model, plain["model"] | {"pooling_shape": (slots, rows, columns)}),
+        _made(records.Decoding, plain["decoding"]),
         plain["system"],
         plain["prompt"],
-        records.Turn(**plain["turn"]),
+        _made(records.Turn, plain["turn"]),
     )
+
+
+def _made(kind: type[Made], plain: Mapping[str, Any]) -> Made:
+    """Make a dataclass of plain values, each of which is what its field holds.
+
+    Raises:
+        TypeError, ValueError, OverflowError: One is something else, or lacks.
+    """
+    return kind(**{name: _typed(value, get_type_hints(kind).get(name)) for name, value in plain.items()})
+
+
+def _typed(value: Any, hint: Any) -> Any:
+    allowed = get_args(hint) if isinstance(hint, UnionType) else (hint,)
+    if float in allowed and type(value) is int:  # other tools rewrite numbers
+        return float(value)
+    if type(value) not in [get_origin(each) or each for each in allowed]:
+        raise ValueError
+    return value

@@ -51,6 +51,20 @@ def test_an_error_leaves_what_was_there(
     assert before is None or file.read_bytes() == before
 
 
+def test_a_kill_between_the_two_names_of_a_file_locks_nobody_out(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = tmp_path / "a.jsonl"
+    with monkeypatch.context() as killed:
+        killed.setattr(Path, "unlink", lambda path, **_: None)  # the kill comes before it
+        with replacing(file) as stream:
+            stream.write(b"before\n")
+    assert len(names(tmp_path)) == 2
+    with replacing(file) as stream:
+        stream.write(b"after\n")
+    assert file.read_bytes() == b"after\n" and names(tmp_path) == ["a.jsonl"]
+
+
 @pytest.mark.parametrize("size", [10, 100_000])
 def test_a_full_disk_leaves_what_was_there(tmp_path: Path, size: int) -> None:
     file = tmp_path / "a.jsonl"

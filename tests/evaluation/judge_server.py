@@ -139,6 +139,18 @@ def drips(handler: Handler) -> None:
         handler.wfile.flush()
 
 
+def drips_in(beginning: bytes, piece: bytes) -> Act:
+    """A piece now and then, for ever, behind a beginning of the answer that says that more is to come."""
+
+    def act(handler: Handler) -> None:
+        handler.wfile.write(beginning)
+        while not handler.server_state.end.wait(0.02):
+            handler.wfile.write(piece)
+            handler.wfile.flush()
+
+    return act
+
+
 def in_pieces(act_body: bytes, *, is_whole: bool = True) -> Act:
     """An answer whose length is not told before, as servers send that make it as they go."""
 

@@ -18,6 +18,7 @@ from pllava_cli.terminal import Terminal
 
 if TYPE_CHECKING:
     from pllava_cli.evaluation.asked import Asked
+    from pllava_cli.evaluation.items import Result
     from pllava_cli.evaluation.judging.judge import Judge
     from pllava_cli.evaluation.judging.session import Outcome
     from pllava_cli.evaluation.rundir import RunFolder
@@ -143,6 +144,7 @@ def _have_judged(terminal: Terminal, flags: JudgeFlags, path: Path, chosen: "Jud
     run.note_judge(JudgedBy(chosen.model, chosen.max_tokens, own, texts))
     _tell(terminal, chosen.endpoint.host, outcome, run.verdicts)
     result = finish(terminal, run, asked, benchmark, said, recording, outcome.judgements)
+    _tell_lost(terminal, result)
     show(terminal, run, result, as_json=flags.json)
     found = status(said, benchmark)
     return ExitStatus.SOME_FAILED if outcome.unanswered and not found else found
@@ -178,6 +180,17 @@ def _tell(terminal: Terminal, host: str, outcome: "Outcome", verdicts: Path) -> 
         terminal.warn(
             f"{were} given before, at {others}, and not at {host}; to have all from there,"
             f" move {verdicts} away"
+        )
+
+
+def _tell_lost(terminal: Terminal, result: "Result") -> None:
+    """Say how many answers are worth nothing for what the judge said, and not for what they say."""
+    lost = sum(verdict.kind == "unparsed" for verdict in result.verdicts)
+    if lost:
+        count = share(lost, len(result.verdicts), "verdict", "counts", "count")
+        terminal.warn(
+            f"{count} as 0, as the judge's reply was not understood;"
+            " a judge that reasons before it replies needs a larger --max-tokens"
         )
 
 

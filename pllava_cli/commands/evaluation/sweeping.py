@@ -93,4 +93,5 @@ def _written(value: Any) -> str:
         return value
     if isinstance(value, list | tuple):
         return "x".join(map(str, value))
+    value += 0  # -0.0 is 0
     return f"{value:g}" if float(f"{value:g}") == value else str(value)

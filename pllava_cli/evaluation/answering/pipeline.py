@@ -11,6 +11,7 @@ from typing import Any
 
 from pllava_cli.batch.work import Work
 from pllava_cli.errors import UsageError
+from pllava_cli.evaluation.benchmarks.entry import LONGEST_S
 from pllava_cli.evaluation.items import NOT_ANSWERED, Benchmark, Item, Said
 from pllava_cli.inputs import Clip, clip_id
 from pllava_cli.jsonlines import LineError, is_torn, lines
@@ -127,7 +128,8 @@ def _found(plain: Mapping[str, Any]) -> _Found:
     """Take the answer out of a record, which another tool may have changed."""
     frames, text, error = plain.get("frames"), plain.get("text"), plain.get("error")
     times = frames.get("timestamps_s") if isinstance(frames, dict) else None
-    shown = tuple(each for each in times if isinstance(each, int | float)) if isinstance(times, list) else ()
+    listed = times if isinstance(times, list) else []
+    shown = tuple(each for each in listed if isinstance(each, int | float) and abs(each) < LONGEST_S)
     if plain["status"] == "ok" and isinstance(text, str):
         return _Found(text, None, shown)
     message = error.get("message") if isinstance(error, dict) else None

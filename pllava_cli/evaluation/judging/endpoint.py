@@ -13,6 +13,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from http.client import HTTPConnection, HTTPException, HTTPResponse, HTTPSConnection
+from io import BufferedReader, RawIOBase
 from ipaddress import ip_address
 from typing import Any
 from urllib.error import URLError
@@ -112,11 +113,10 @@ class Endpoint:
             ExchangeError: No whole answer came.
         """
         request = Request(self.url, data=body, headers=dict(headers), method="POST")
-        until = time.monotonic() + timeout_s
         try:
             with self._opener.open(request, timeout=timeout_s) as response:
                 found = {name.lower(): value for name, value in response.headers.items()}
-                return Answer(response.status, found, _read(response, until))
+                return Answer(response.status, found, _read(response))
         except (OSError, HTTPException, ValueError) as error:  # ValueError: a host name that cannot be one
             raise _told(error) from None
 
@@ -147,16 +147,14 @@ def _is_loopback(host: str) -> bool:
     return address.is_loopback or address.is_unspecified  # 0.0.0.0 is what servers name themselves
 
 
-def _read(response: HTTPResponse, until: float) -> bytes:
-    """Read an answer piece by piece: a server that drips is held to the same time as one that is silent."""
+def _read(response: HTTPResponse) -> bytes:
+    """Read an answer piece by piece."""
     pieces, length = [], 0
     while piece := response.read1(_CHUNK_BYTES):
         pieces.append(piece)
         length += len(piece)
         if length > MAX_ANSWER_BYTES:
             raise ExchangeError("huge", f"the answer is longer than {MAX_ANSWER_BYTES >> 20} MiB")
-        if time.monotonic() > until:
-            raise TimeoutError
     if response.length:  # what was announced and has not come
         raise ExchangeError("broken", "the answer broke off")
     return b"".join(pieces)
@@ -198,14 +196,54 @@ def _connect(connection: HTTPConnection, connect: Any) -> None:
     connection.sock.settimeout(whole)
 
 
+class _TimelyResponse(HTTPResponse):
+    """An answer of which all comes in time, from the first byte of its head to the last of its end."""
+
+    def __init__(self, sock: socket.socket, *args: Any, **options: Any) -> None:
+        super().__init__(sock, *args, **options)
+        self.fp.close()
+        self.fp = BufferedReader(_Timely(sock))
+
+
 class _PlainConnection(HTTPConnection):
+    response_class = _TimelyResponse
+
     def connect(self) -> None:
         _connect(self, super().connect)
 
 
 class _SecureConnection(HTTPSConnection):
+    response_class = _TimelyResponse
+
     def connect(self) -> None:
         _connect(self, super().connect)
+
+
+class _Timely(RawIOBase):
+    """What comes through a socket, as long as the socket itself would wait once, from now on.
+
+    Its own limit begins anew with every byte: a server that drips would be waited for without end.
+    """
+
+    def __init__(self, sock: socket.socket) -> None:
+        limit_s = sock.gettimeout()
+        assert limit_s is not None, "every exchange has a limit"
+        self._until = time.monotonic() + limit_s
+        self._sock, self._raw = sock, sock.makefile("rb", buffering=0)  # which keeps the socket open
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int | None:
+        left = self._until - time.monotonic()
+        if left <= 0:
+            raise TimeoutError
+        self._sock.settimeout(left)
+        return self._raw.readinto(buffer)
+
+    def close(self) -> None:
+        self._raw.close()
+        super().close()
 
 
 class _Plain(HTTPHandler):

@@ -20,6 +20,8 @@ WORDS = ("value", "of what")
 """Heads of columns that hold no figures."""
 _MARKUP = re.compile(r"[\\`*\[\]<>|~$]|(?<!\w)_|_(?!\w)|!(?=\[)|&(?=#?\w+;)")
 """What could begin markup within a line, HTML too."""
+_OPENING = re.compile(r"(\d*)([#+.)-])(?=#*(?:\s|$))")
+"""What would make a point of a list a heading, or a list of its own: `# `, `- `, `1. `."""
 
 
 def write_markdown(result: Result, published: Published | None) -> str:
@@ -46,6 +48,12 @@ def table(heads: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:
     """Write a table, its figures to the right, and an empty line; what is in the cells is written already."""
     rule = ["---" if at == 0 or head in WORDS else "---:" for at, head in enumerate(heads)]
     return [*("| " + " | ".join(cells) + " |" for cells in (heads, rule, *rows)), ""]
+
+
+def point(written: str) -> str:
+    """Make a point of a list of what is written already, and nothing else of it."""
+    opening = _OPENING.match(written)
+    return "* " + (f"{opening[1]}\\{written[opening.end(1) :]}" if opening else written)
 
 
 def _cells(pair: tuple[str, str]) -> list[str]:
@@ -90,30 +98,30 @@ def _notes(result: Result, published: Published | None) -> list[str]:
     notes = list(result.notes)
     if published:
         notes += [tables.comparability(result, published), *published.notes]
-    return ["## Notes", "", *(f"* {text(note, 2 * MOST_LETTERS)}" for note in notes), ""] if notes else []
+    return ["## Notes", "", *(point(text(note, 2 * MOST_LETTERS)) for note in notes), ""] if notes else []
 
 
 def _asides(result: Result) -> list[str]:
     lines = []
     for kind, verdicts in tables.listed(result).items():
         lines += [f"## {tables.KINDS[kind].capitalize()}: {len(verdicts)}", ""]
-        lines += [f"* {_aside(verdict)}" for verdict in verdicts[: tables.MOST_LISTED]]
+        lines += [point(_aside(verdict)) for verdict in verdicts[: tables.MOST_LISTED]]
         lines += ["", *_rest(len(verdicts) - tables.MOST_LISTED, "answer")]
     return lines
 
 
 def _aside(verdict: Verdict) -> str:
-    said = verdict.said
-    parts = [text(said.item.id), text(str(said.item.clip), 120)]
-    parts += [text(each) for each in (said.error, said.text and f"said “{said.text}”", verdict.note) if each]
-    return ": ".join([", ".join(parts[:2]), "; ".join(parts[2:])] if parts[2:] else [", ".join(parts)])
+    item = verdict.said.item
+    named = f"{text(item.id)}, {text(str(item.clip), 120)}"
+    return ": ".join(filter(None, [named, "; ".join(map(text, tables.reasons(verdict)))]))
 
 
 def _faults(result: Result) -> list[str]:
     if not result.faults:
         return []
     lines = [f"## Entries of the benchmark that could not be asked: {len(result.faults)}", ""]
-    lines += [f"* {text(each.where)}: {text(each.message)}" for each in result.faults[: tables.MOST_LISTED]]
+    listed = result.faults[: tables.MOST_LISTED]
+    lines += [point(f"{text(each.where)}: {text(each.message)}") for each in listed]
     return [*lines, "", *_rest(len(result.faults) - tables.MOST_LISTED, "entry", "entries")]
 
 

@@ -162,9 +162,8 @@ def _add_asides(body: Element, result: Result) -> None:
 
 
 def _aside(verdict: Verdict) -> str:
-    said = verdict.said
-    why = [said.error, f"said “{said.text}”" if said.text else None, verdict.note]
-    return ": ".join(filter(None, [f"{said.item.id}, {said.item.clip}", "; ".join(filter(None, why))]))
+    item = verdict.said.item
+    return ": ".join(filter(None, [f"{item.id}, {item.clip}", "; ".join(tables.reasons(verdict))]))
 
 
 def _add_list(body: Element, texts: Sequence[str]) -> None:

@@ -28,7 +28,7 @@ def write_markdown(sweep: Sweep, published: Published | None, chart: Chart | Non
         lines += ["## Groups", "", *markdown.table([*map(text, heads)], ([*map(text, row)] for row in rows))]
     notes = notes_of(sweep, published)
     if notes:
-        lines += ["## Notes", "", *(f"* {text(note, 800)}" for note in notes), ""]
+        lines += ["## Notes", "", *(markdown.point(text(note, 800)) for note in notes), ""]
     if sweep.common:
         pairs = ([text(name), text(value)] for name, value in sweep.common.items())
         lines += ["## Settings of all runs", "", *markdown.table(["setting", "value"], pairs)]

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 
 from pllava_cli.evaluation.items import Average, Group, Kind, Result, Verdict
 from pllava_cli.evaluation.report.published import Published, PublishedAverage, known
+from pllava_cli.evaluation.scoring.choices import TASK_MEAN
 from pllava_cli.evaluation.scoring.intervals import wilson, wilson_of_mean
 from pllava_cli.phrases import counted
 
@@ -107,7 +108,9 @@ def average_interval(average: Average, result: Result) -> tuple[float, float] | 
         return None
     right, of = (sum(column) for column in zip(*tallies, strict=True))
     mean = 100 * sum(right / of for right, of in tallies) / len(tallies)
-    if abs(average.value - 100 * right / of) < _SAME:
+    # Over groups of several sizes both means may come to the same, as where all is right: one is less sure.
+    is_over_groups = average.label == TASK_MEAN and len({of for _, of in tallies}) > 1
+    if abs(average.value - 100 * right / of) < _SAME and not is_over_groups:
         low, high = wilson(right, int(of))
     elif abs(average.value - mean) < _SAME:
         low, high = wilson_of_mean(tallies)
@@ -184,6 +187,13 @@ def comparability(result: Result, published: Published) -> str:
     if differences:
         return f"{origin} This run is not comparable with them: {'; '.join(differences)}."
     return f"{origin} This run differs from theirs in nothing that it tells; its data were not compared."
+
+
+def reasons(verdict: Verdict) -> list[str]:
+    """What is told of an answer that went wrong: why, and what was said, nothing of it twice."""
+    said, note = verdict.said, verdict.note
+    error = said.error if said.error and said.error not in note else ""
+    return [each for each in (error, f"said “{said.text}”" if said.text else "", note) if each]
 
 
 def details(verdict: Verdict, result: Result) -> list[tuple[str, str]]:

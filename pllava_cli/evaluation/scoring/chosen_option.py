@@ -117,10 +117,10 @@ def _further(rest: str, count: int) -> set[int]:
 
 
 def _worded(reply: str, candidates: Sequence[str]) -> int | None:
-    """The one candidate whose very words a reply is."""
+    """The one candidate whose very words a reply is; where it is offered twice, the first of it."""
     words = _plain(reply)
-    found = [place for place, candidate in enumerate(candidates) if words and _plain(candidate) == words]
-    return found[0] if len(found) == 1 else None
+    found = {each for each in candidates if words and _plain(each) == words}
+    return candidates.index(found.pop()) if len(found) == 1 else None
 
 
 def _plain(text: str) -> str:

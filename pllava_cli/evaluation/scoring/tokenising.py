@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from pllava_cli.evaluation.scoring import java
+from pllava_cli.evaluation.scoring import java, letters
 from pllava_cli.evaluation.scoring.java import JavaError
 from pllava_cli.phrases import counted
 
@@ -72,7 +72,7 @@ def _one_line(text: str) -> str:
 
 
 def _plain(line: str) -> str:
-    return " ".join(_PLAIN.findall(line.lower().replace("’", "'")))
+    return " ".join(letters.find(_PLAIN, line.lower().replace("’", "'")))
 
 
 def _by_java(lines: Sequence[str]) -> list[str]:

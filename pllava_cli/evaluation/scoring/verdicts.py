@@ -42,9 +42,19 @@ def not_understood(said: Said, judgement: Judgement, note: str = "") -> Verdict:
 
 
 def judged_group(name: str, verdicts: Sequence[Verdict]) -> Group:
-    """The mean score of the answers that are judged, or need no judge."""
-    scores = [verdict.score for verdict in verdicts if verdict.kind != "unjudged"]
-    return Group(name, len(scores), mean(scores), counts(verdicts))
+    """The mean score of the answers that count."""
+    found = that_count(verdicts)
+    return Group(name, len(found), mean([verdict.score for verdict in found]), counts(verdicts))
+
+
+def that_count(verdicts: Sequence[Verdict]) -> list[Verdict]:
+    """The answers that count: those that are judged, and those that need no judge.
+
+    As long as none is judged that is to be, there are none: those without words would be all of a figure.
+    """
+    found = [verdict for verdict in verdicts if verdict.kind != "unjudged"]
+    is_begun = any(verdict.kind in ("right", "wrong", "unparsed") for verdict in found)
+    return found if is_begun or len(found) == len(verdicts) else []
 
 
 def counts(verdicts: Iterable[Verdict]) -> dict[Kind, int]:

@@ -9,7 +9,15 @@ from collections.abc import Mapping, Sequence
 from pllava_cli.evaluation.items import Average, Benchmark, Group, Kind, Result, Said, Verdict
 from pllava_cli.evaluation.judging.instructions import Instructions
 from pllava_cli.evaluation.judging.judgements import Judgement, Task
-from pllava_cli.evaluation.scoring.verdicts import counts, is_spoken, judges, mean, not_understood, unspoken
+from pllava_cli.evaluation.scoring.verdicts import (
+    counts,
+    is_spoken,
+    judges,
+    mean,
+    not_understood,
+    that_count,
+    unspoken,
+)
 from pllava_cli.evaluation.scoring.word_match import is_match
 
 _DIMENSION = "videoqa"
@@ -91,18 +99,14 @@ def _groups(verdicts: Sequence[Verdict]) -> list[Group]:
     by_group: dict[str, list[Verdict]] = {}
     for verdict in verdicts:
         by_group.setdefault(verdict.said.item.group, []).append(verdict)
-    return [Group(name, len(_counted(each)), _share(each), counts(each)) for name, each in by_group.items()]
-
-
-def _counted(verdicts: Sequence[Verdict]) -> list[Verdict]:
-    return [verdict for verdict in verdicts if verdict.kind != "unjudged"]
+    return [Group(name, len(that_count(each)), _share(each), counts(each)) for name, each in by_group.items()]
 
 
 def _share(verdicts: Sequence[Verdict]) -> float | None:
     """Per cent right."""
-    share = mean([float(verdict.kind == "right") for verdict in _counted(verdicts)])
+    share = mean([float(verdict.kind == "right") for verdict in that_count(verdicts)])
     return None if share is None else 100 * share
 
 
 def _mean_score(verdicts: Sequence[Verdict]) -> Average:
-    return Average("mean score", mean([verdict.score for verdict in _counted(verdicts)]), "from 0 to 5")
+    return Average("mean score", mean([verdict.score for verdict in that_count(verdicts)]), "from 0 to 5")

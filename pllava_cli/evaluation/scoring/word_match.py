@@ -3,6 +3,8 @@
 import re
 import unicodedata
 
+from pllava_cli.evaluation.scoring import letters
+
 _NUMBERS = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten")
 _DIGITS = {word: str(number) for number, word in enumerate(_NUMBERS)}
 _ARTICLES = frozenset({"a", "an", "the"})
@@ -17,7 +19,7 @@ def words(text: str) -> list[str]:
     An answer that is nothing but articles keeps them.
     """
     plain = _APOSTROPHE.sub("", unicodedata.normalize("NFKC", text).casefold())
-    found = [_DIGITS.get(word, word) for word in _WORD.findall(plain)]
+    found = [_DIGITS.get(word, word) for word in letters.find(_WORD, plain)]
     return [word for word in found if word not in _ARTICLES] or found
 
 

@@ -400,6 +400,10 @@ class TestSweep:
         assert run(*self.WORDS).status == 0
         assert len(stage.opened) == 3 and Path("sweep/sweep.json").read_bytes() == before
 
+    def test_nothing_is_run_twice_however_it_is_written(self, run: Run) -> None:
+        told = run(*self.WORDS[:-1], "0,8.0,-0,0.0,8", "--dry-run").err
+        assert [line for line in told.splitlines() if "==>" in line] == ["==> alpha 0 <==", "==> alpha 8 <=="]
+
     def test_shapes_may_be_several(self, run: Run, stage: Stage) -> None:
         words = ("mc", "questions.jsonl", "-o", "sweep", "--sample", "1")
         assert run(*words, "--pooling-shape", "2x2x2,2x1x1,2x2x2").status == 0

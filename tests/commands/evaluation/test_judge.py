@@ -91,7 +91,7 @@ def test_answers_are_judged_once_and_the_report_is_made_anew(
     assert collected.status == 0, collected.err
     assert "pllava eval judge out" in collected.err and rows(collected.out)["GROUP"][-1] == "UNJUDGED"
     done = run(*judged(server))
-    assert done.status == 0, done.err
+    assert done.status == 0 and "count as 0" not in done.err, done.err
     assert "mean over judged answers     4.00" in done.out and len(server.asked) == 5 * CLIPS
     assert result()["settings"]["judge's instructions"].startswith("our own")
     assert "judge: m at 127.0.0.1" in result()["scoring"] and result()["settings"]["checkpoint"] == "stand-in"
@@ -125,7 +125,8 @@ def test_of_a_run_that_was_stopped_what_is_answered_is_judged(run: Run, server: 
 def test_every_score_tells_how_the_judge_was_asked(run: Run, server: Server) -> None:
     assert run(*ANSWER).status == 0
     server.says = "I cannot say."
-    assert run(*judged(server)).status == 0
+    done = run(*judged(server))
+    assert done.status == 0 and "10 of 10 verdicts count as 0" in done.err and "--max-tokens" in done.err
     kept = [json.loads(line) for line in Path("out/verdicts.jsonl").read_text().splitlines()]
     found = result()
     assert {each["kind"] for each in found["verdicts"]} == {"unparsed"}
@@ -270,6 +271,32 @@ def test_what_is_in_the_way_is_told_without_options_that_there_are_not(run: Run,
         file.rmdir()
         if kept.exists():
             kept.rename(file)
+
+
+def test_settings_that_are_none_are_a_broken_note(run: Run, server: Server) -> None:
+    assert run(*ANSWER).status == 0
+    note = Path("out/asked.json")
+    content = note.read_text()
+    for part, name, value in (
+        ("model", "alpha", "4"),
+        ("model", "alpha", 10**400),
+        ("model", "base", 7),
+        ("model", "num_frames", True),
+        ("model", "pooling_shape", [1, 2]),
+        ("turn", "answer_start", ["x"]),
+        ("decoding", "max_new_tokens", None),
+    ):
+        plain = json.loads(content)
+        plain["recording"][part][name] = value
+        note.write_text(json.dumps(plain))
+        refused = run(*judged(server))
+        assert refused.status == 2 and "has something else in them" in refused.err, (name, refused.err)
+    assert not server.asked
+
+
+def test_a_name_that_no_folder_can_have_is_told(run: Run, server: Server) -> None:
+    refused = run("judge", "x" * 300, *judged(server)[2:])
+    assert refused.status == 2 and "file name too long" in refused.err
 
 
 def test_only_what_the_run_has_answered_is_judged(run: Run, server: Server) -> None:

@@ -113,7 +113,7 @@ class TestActivitynet:
     def test_videos_that_are_missing_are_counted_once(self, evaluate: Run) -> None:
         Path("data/v1-3/train_val/v_uqiMw7tQ1Cc.mp4").unlink()
         told = evaluate(*WORDS, "--dry-run")
-        assert told.status == 0 and "1 of 2 clips are missing" in told.err
+        assert told.status == 0 and "1 of 2 clips is missing" in told.err
 
 
 @pytest.mark.parametrize(

@@ -137,9 +137,11 @@ def test_a_record_that_another_tool_has_changed_does_no_harm(tmp_path: Path) -> 
         ({"text": "B", "frames": {"timestamps_s": ["x", 1]}}, "B"),
         ({"status": "error", "error": "x"}, None),
         ({"frames": 7}, "A"),
+        ({"frames": {"timestamps_s": [10**400, 1e300, 1]}}, "A"),
     ):
         journal.write_text(json.dumps(plain | changes) + "\n")
         (said,) = collect(benchmark(ITEMS[0]), journal, RECORDING)
+        assert all(time < 1e9 for time in said.timestamps_s)
         assert said.text == text and (said.error is None) == (text is not None)
 
 

@@ -11,6 +11,7 @@ from pllava_cli.evaluation.judging.endpoint import Endpoint, ExchangeError
 from tests.evaluation.judge_server import (
     breaks_off,
     drips,
+    drips_in,
     hangs,
     in_pieces,
     says,
@@ -139,9 +140,24 @@ def test_statuses_are_answers_too_and_redirects_are_not_followed() -> None:
         (says_nothing, "broken", "broke off"),
         (hangs, "slow", "in time"),
         (drips, "slow", "in time"),
+        (drips_in(b"HTTP", b"/"), "slow", "in time"),
+        (drips_in(b"", b"HTTP/1.1 100 Continue\r\n\r\n"), "slow", "in time"),
+        (drips_in(b"HTTP/1.1 200 OK\r\nServer: ", b"x"), "slow", "in time"),
+        (drips_in(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n", b"0"), "slow", "in time"),
         (sends(200, b"x" * (endpoint.MAX_ANSWER_BYTES + 1)), "huge", "1 MiB"),
     ],
-    ids=["broken off", "broken off in pieces", "no answer", "hangs", "drips", "huge"],
+    ids=[
+        "broken off",
+        "broken off in pieces",
+        "no answer",
+        "hangs",
+        "drips",
+        "drips its status",
+        "puts off without end",
+        "drips its head",
+        "drips the length of a piece",
+        "huge",
+    ],
 )
 def test_an_answer_that_is_not_whole_is_none(act: object, kind: str, words: str) -> None:
     with serving(act) as server:  # type: ignore[arg-type]

@@ -13,7 +13,7 @@ import pytest
 
 from pllava_cli.errors import ClipError, ExitStatus, UsageError
 from pllava_cli.evaluation import report
-from pllava_cli.evaluation.items import Average, Group, Result, Said, Verdict
+from pllava_cli.evaluation.items import Average, Fault, Group, Result, Said, Verdict
 from tests.clips import write_clip
 from tests.disks import read_only_folder, room
 from tests.evaluation.reports import check_alone, table_of
@@ -144,6 +144,30 @@ def test_averages_of_another_measure_have_no_interval(tmp_path: Path) -> None:
     assert rows["accuracy"][:2] == ["50.0", "9.5–90.5"]
     assert rows["mean score (of 5)"][:5] == ["3.25", "", "4.10", "4.10", "4.20"]
     assert rows["other"][:2] == ["12.0", ""]
+
+
+def test_a_mean_over_tasks_is_as_sure_as_its_smallest_tasks(tmp_path: Path) -> None:
+    """Even where the mean over items, of which most are of one task, comes to the same."""
+    verdicts = [verdict(1, group="one"), *(verdict(number, group="many") for number in range(199))]
+    rows = table_of(written(tmp_path, percent(verdicts, "mc"))[0], "average")
+    assert rows["mean over tasks"][:2] == ["100.0", "50.9–100.0"]
+    assert rows["mean over items"][:2] == ["100.0", "98.1–100.0"]
+
+
+@pytest.mark.parametrize(
+    ("where", "written_as"),
+    [("# big", "* \\# big: "), ("- - -", "* \\- - -: "), ("12. x", "* 12\\. x: "), ("7.json", "* 7.json: ")],
+)
+def test_a_point_of_a_list_begins_nothing_else(tmp_path: Path, where: str, written_as: str) -> None:
+    result = replace(percent([verdict(1)]), faults=[Fault(where, "has no answer")])
+    assert f"\n{written_as}has no answer\n" in written(tmp_path, result)[0]
+
+
+def test_why_an_answer_failed_is_said_once(tmp_path: Path) -> None:
+    failed = [verdict(1, "failed", note=f"{before}cannot be decoded") for before in ("", "consistency: ")]
+    for written_as in written(tmp_path, percent(failed)):
+        told = written_as.partition("Failed: 2")[2].partition("Some of the answers")[0]
+        assert told.count("cannot be decoded") == 2 and told.count("consistency: cannot") == 1
 
 
 def test_nothing_that_was_said_becomes_markup(tmp_path: Path) -> None:

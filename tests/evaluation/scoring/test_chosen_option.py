@@ -117,6 +117,7 @@ def test_what_a_reply_chooses(reply: str, chosen: int | None) -> None:
         ("C) B", ("A", "C", "B"), 2),  # the letter comes before the words
         ("B", ("A", "C", "B"), 1),
         ("same", ("Same.", "same"), None),
+        ("same", ("other", "Same.", "Same."), 1),
         ("(e)", ("1", "2", "3", "4", "5"), 4),
         ("3", ("1", "2", "3"), 2),
         ("(3)", ("1", "2", "3"), 2),

@@ -1,5 +1,8 @@
 """Confidence intervals: known values, and what must hold of any."""
 
+from random import Random
+from statistics import fmean
+
 import pytest
 
 from pllava_cli.evaluation.scoring.intervals import wilson, wilson_of_mean
@@ -37,6 +40,21 @@ def test_a_small_group_makes_a_mean_unsure() -> None:
     low, high = wilson_of_mean([(1, 2), (500, 1000)])
     wide_low, wide_high = wilson(501, 1002)
     assert low < wide_low < wide_high < high
+
+
+@pytest.mark.parametrize(("sizes", "rates"), [((1, 199), (0.5, 0.5)), ((2, 3, 2), (0.9, 0.1, 0.6))])
+def test_the_true_mean_of_small_groups_is_within(sizes: tuple[int, ...], rates: tuple[float, ...]) -> None:
+    """One answer is right or wrong: that its share varies, it cannot tell by itself."""
+    random = Random(1)
+    drawn = [
+        [
+            (sum(random.random() < rate for _ in range(size)), size)
+            for size, rate in zip(sizes, rates, strict=True)
+        ]
+        for _ in range(200)
+    ]
+    intervals = [wilson_of_mean(tallies) for tallies in drawn]
+    assert sum(low <= fmean(rates) <= high for low, high in intervals) >= 180
 
 
 def test_all_right_is_not_certain() -> None:

@@ -156,6 +156,15 @@ def test_without_any_verdict_there_is_no_judge() -> None:
     assert {each.note for each in result.averages} == {"nothing is judged yet"}
 
 
+def test_answers_that_need_no_judge_are_no_figure_by_themselves() -> None:
+    benchmark, said = answered.vcgbench()
+    more = Said(replace(said[0].item, id="generic/2"), None, "cannot be decoded")
+    result = vcgbench.score(benchmark, [*said, more], {})
+    assert result.groups[0].counts == {"unjudged": 1, "failed": 1}
+    assert (result.groups[0].of, result.groups[0].value) == (0, None)
+    assert {(each.value, each.note) for each in result.averages} == {(None, "nothing is judged yet")}
+
+
 def test_two_judges_are_named() -> None:
     benchmark, said = answered.vcgbench()
     result = vcgbench.score(

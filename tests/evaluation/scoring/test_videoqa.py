@@ -84,6 +84,14 @@ def test_of_nothing_there_is_no_figure() -> None:
     assert videoqa.score(benchmark, []).averages[0].value is None
 
 
+def test_answers_that_need_no_judge_are_no_figure_by_themselves() -> None:
+    benchmark, said = answered.videoqa(["a dog", None])
+    result = videoqa.score(benchmark, said, {})
+    assert result.groups[0].counts == {"unjudged": 1, "failed": 1}
+    assert (result.groups[0].of, result.groups[0].value) == (0, None)
+    assert [average.value for average in result.averages] == [None, None]
+
+
 @pytest.mark.parametrize("which", SETS)
 def test_the_right_answers_of_the_miniature_are_right(which: str, small: Path) -> None:
     benchmark = read(small, which)

@@ -36,6 +36,10 @@ from pllava_cli.evaluation.scoring.word_match import is_match, words
         ("?", "!", False),
         ("", "", True),
         ("犬", "犬", True),
+        ("की", "का", False),
+        ("कुत्ता", "एक कुत्ता है", True),
+        ("ท้อง", "ทอง", False),
+        ("❤️", "⭐️", False),
     ],
 )
 def test_match(answer: str, said: str, is_right: bool) -> None:
