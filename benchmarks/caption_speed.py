@@ -2,7 +2,7 @@
 
 Random weights of a real shape; the prompt, the frames and the number of tokens are the same on all
 sides, and the end-of-text token is never taken, so that all write every token. On a GPU ours is measured with
-its CUDA graph and without.
+its CUDA graph and without. A rate is that of the second half of the tokens: the first few are not recorded.
 
 For each token the language model's weights and the keys and values of all positions must be read: how long
 that takes at least, at the rate at which the device copies, is the limit that a rate is told a share of.
@@ -29,6 +29,8 @@ from pllava_cli.model.generation import prefill, step
 from pllava_cli.model.modeling import PllavaForConditionalGeneration
 from pllava_cli.model.processing import Processor
 
+Times = tuple[float, float, float]
+"""Seconds to the first token, for the other tokens, and for the second half of all of them."""
 PROMPT = "USER: <image>\n USER: What happens? ASSISTANT:"
 COPIED_BYTES = 1 << 30
 
@@ -36,15 +38,13 @@ COPIED_BYTES = 1 << 30
 def now(model: PllavaForConditionalGeneration) -> float:
     """The time, when the device has done all it was given."""
     if model.device.type == "cuda":
-        torch.cuda.synchronize()
+        torch.cuda.synchronize(model.device)
     return time.perf_counter()
 
 
 @torch.inference_mode()
-def ours(
-    model: PllavaForConditionalGeneration, inputs: dict[str, torch.Tensor], tokens: int
-) -> tuple[float, float]:
-    """Seconds to the first token, and for the other tokens, with the engine's own steps."""
+def ours(model: PllavaForConditionalGeneration, inputs: dict[str, torch.Tensor], tokens: int) -> Times:
+    """How long a caption takes with the engine's own steps."""
     began = now(model)
     visual, widths = model.model.encode_clips(inputs["pixel_values"])
     cache = PrefixCache(model.config.text_config.num_hidden_layers)
@@ -54,14 +54,17 @@ def ours(
     cache.reserve(cache.length + tokens + 1)
     token = int(step(model, cache, ids[:, -1:].tolist()).argmax())
     first = now(model)
-    for _ in range(tokens - 1):
+    for number in range(1, tokens):
+        if number == tokens - tokens // 2:
+            half = now(model)
         token = int(step(model, cache, [[token]]).argmax())
-    return first - began, now(model) - first
+    whole = now(model)
+    return first - began, whole - first, whole - half
 
 
 def step_by_step(
     model: PllavaForConditionalGeneration, inputs: dict[str, torch.Tensor], tokens: int
-) -> tuple[float, float]:
+) -> Times:
     """The same, with no step recorded."""
     recorder, model.recorder = model.recorder, None
     try:
@@ -71,22 +74,20 @@ def step_by_step(
 
 
 @torch.inference_mode()
-def library(
-    model: PllavaForConditionalGeneration, inputs: dict[str, torch.Tensor], tokens: int
-) -> tuple[float, float]:
+def library(model: PllavaForConditionalGeneration, inputs: dict[str, torch.Tensor], tokens: int) -> Times:
     """The same by `generate`: one token for the first time, all of them for the rest."""
     inputs = {name: tensor.to(model.device) for name, tensor in inputs.items()}
     began = now(model)
     model.generate(**inputs, max_new_tokens=1, min_new_tokens=1)
     first = now(model)
     model.generate(**inputs, max_new_tokens=tokens, min_new_tokens=tokens)
-    whole = now(model) - first
-    return first - began, whole - (first - began)
+    rest = now(model) - first - (first - began)
+    return first - began, rest, rest * (tokens // 2) / (tokens - 1)
 
 
 def measure(
     model: PllavaForConditionalGeneration, processor: Processor, tokens: int, rounds: int
-) -> dict[str, tuple[float, float]]:
+) -> dict[str, Times]:
     """Best times of interleaved rounds, after one to warm up."""
     frames = np.random.default_rng(0).integers(0, 255, (processor.num_frames, 360, 640, 3), dtype=np.uint8)
     inputs = processor(frames, PROMPT)
@@ -95,13 +96,13 @@ def measure(
         ways = {"ours, CUDA graph": ours, "ours, step by step": step_by_step}
     if processor.visual_tokens == processor.pooled_tokens:  # else the library cannot
         ways["transformers generate"] = library
-    seen: dict[str, list[tuple[float, float]]] = {name: [] for name in ways}
+    seen: dict[str, list[Times]] = {name: [] for name in ways}
     for turn in range(rounds + 1):
         for name, way in ways.items():
             times = way(model, inputs, tokens)
             if turn:
                 seen[name].append(times)
-    return {name: (min(t[0] for t in times), min(t[1] for t in times)) for name, times in seen.items()}
+    return {name: tuple(map(min, zip(*times, strict=True))) for name, times in seen.items()}
 
 
 @torch.inference_mode()
@@ -111,11 +112,11 @@ def bytes_per_second(device: torch.device) -> float:
     target, best = torch.zeros_like(source), 0.0
     for _ in range(5):
         if device.type == "cuda":
-            torch.cuda.synchronize()
+            torch.cuda.synchronize(device)
         began = time.perf_counter()
         target.copy_(source)
         if device.type == "cuda":
-            torch.cuda.synchronize()
+            torch.cuda.synchronize(device)
         best = max(best, 2 * COPIED_BYTES / (time.perf_counter() - began))
     return best
 
@@ -142,6 +143,8 @@ def main() -> None:
     given.add_argument("--tokens", type=int, default=64)
     given.add_argument("--rounds", type=int, default=3)
     options = given.parse_args()
+    if options.tokens < 2:
+        given.error("--tokens: at least 2, of which the second half is timed")
     print(describe("torch", "transformers", "bitsandbytes"))
     if torch.cuda.is_available():
         print(torch.cuda.get_device_name())
@@ -170,8 +173,8 @@ def main() -> None:
             print(f"{'; '.join(use_graph(model, opened.plan).reasons)}", file=sys.stderr)
             positions = processor.visual_tokens + options.tokens
             most = bytes_per_second(model.device) / bytes_per_token(model, positions)
-            for way, (first, rest) in measure(model, processor, options.tokens, options.rounds).items():
-                rate = (options.tokens - 1) / rest
+            for way, (first, rest, late) in measure(model, processor, options.tokens, options.rounds).items():
+                rate = options.tokens // 2 / late
                 told = f"{first:.2f} | {rate:.2f} | {rate / most:.0%} | {first + rest:.2f}"
                 print(f"| {quantize} | {way} | {told} |", flush=True)
             del model, opened

@@ -79,7 +79,7 @@ def read_toml(path: Path) -> dict[str, Any]:
     """
     try:
         return tomllib.loads(read_text(path))
-    except (tomllib.TOMLDecodeError, RecursionError) as error:
+    except (ValueError, RecursionError) as error:  # ValueError: a whole number of thousands of digits, too
         raise UsageError(f"{path} is not valid TOML: {error}", "see https://toml.io for the form") from None
 
 
@@ -129,7 +129,7 @@ def place(path: Path | str, name: str) -> str:
     candidates = [number for number, line in enumerate(lines) if word in line]
     for number in candidates[:_MOST_CANDIDATES]:
         for end in range(number + 1, min(len(lines), number + _MOST_VALUE_LINES) + 1):
-            with suppress(tomllib.TOMLDecodeError, RecursionError):
+            with suppress(ValueError, RecursionError):
                 if _holds(tomllib.loads("\n".join(lines[:end])), name):
                     return f"{path}:{number + 1}"
                 break

@@ -17,7 +17,7 @@ MAIN = "main"
 """The revision where none is named."""
 INDEX = "model.safetensors.index.json"
 _MAX_JSON_BYTES = 64 << 20  # the 34B's index of 1178 tensors is far below
-_REPO = re.compile(r"\w[\w.-]{0,95}(/\w[\w.-]{0,95})?")
+_REPO = re.compile(r"\w([\w.-]{0,94}\w)?(/\w([\w.-]{0,94}\w)?)?")
 _SHARD = re.compile(r".*-\d{5}-of-\d{5}\.safetensors")
 """How the hub's libraries name one file of several."""
 

@@ -101,7 +101,7 @@ def load_model(
     Args:
         path_or_name: A folder, or a name of weights.toml.
         alpha: Strength of the LoRA weights, merged scaled by alpha / rank; `None` takes that of the
-            folder's adapter_config.json, else the registry's.
+            registry's entry, else that of the adapter_config.json, else the registry's default.
         dtype: "auto", "fp32", "bf16" or "fp16".
         quantize: "auto", "none", "4bit" or "8bit".
         encode: How a CPU puts clips into the model: "int8", nearly exact, with AVX512 twice as fast; "exact";
@@ -279,9 +279,12 @@ def _smaller(checkpoint: registry.Checkpoint) -> tuple[Offer, ...]:
 
 
 def _own_alpha(checkpoint: registry.Checkpoint, adapter: AdapterConfig | None) -> float:
-    if checkpoint.origin == registry.GIVEN and adapter is not None and adapter.alpha is not None:
+    """The strength that the registry gives its checkpoint, else the one that the adapter was trained at."""
+    if checkpoint.origin != registry.GIVEN and checkpoint.lora is not None:
+        return checkpoint.lora.alpha
+    if adapter is not None and adapter.alpha is not None:
         return adapter.alpha
-    return checkpoint.lora.alpha if checkpoint.lora is not None else registry.defaults().alpha
+    return registry.defaults().alpha
 
 
 def _with_template(checkpoint: registry.Checkpoint, folder: Path) -> registry.Checkpoint:

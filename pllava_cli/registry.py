@@ -116,6 +116,17 @@ def locate(checkpoint: Checkpoint, *, offline: bool) -> Path:
 
 def _given(checkpoint: Checkpoint, folder: Path) -> Path:
     """The folder, if a checkpoint is in it; what else is in it the loader says best."""
+    try:
+        _check_given(checkpoint, folder)
+    except OSError as error:  # a name too long, or a folder closed to this user
+        raise CheckpointError(
+            f"{folder} cannot be looked at: {(error.strerror or str(error)).lower()}",
+            "check its name and its permissions",
+        ) from None
+    return folder
+
+
+def _check_given(checkpoint: Checkpoint, folder: Path) -> None:
     if not folder.is_dir():
         raise CheckpointError(
             f"{checkpoint.name}: there is no directory {folder}", f"see {checkpoint.origin}"
@@ -127,7 +138,6 @@ def _given(checkpoint: Checkpoint, folder: Path) -> Path:
         )
     if not (folder / "config.json").is_file():
         raise IncompleteError(f"{folder} has no config.json", "give a folder that holds a whole checkpoint")
-    return folder
 
 
 def check_base(checkpoint: Checkpoint, folder: Path) -> None:

@@ -15,10 +15,9 @@ from pllava_cli import configfile, hubcache
 from pllava_cli.errors import CheckpointError, UsageError
 from pllava_cli.locks import held
 from pllava_cli.model.record import RECORD_FILE, Record, parsed
+from pllava_cli.receipts import COMMIT
 from pllava_cli.registry import Checkpoint
 
-SNAPSHOTS = "snapshots"
-"""The hub's cache keeps a repository's commits as models--OWNER--NAME/snapshots/COMMIT."""
 _WRITTEN = re.compile(
     r"model-\d{5}-of-\d{5}\.safetensors|shard-\d+|((model\.safetensors\.index|config|generation_config"
     r"|preprocessor_config|tokenizer|tokenizer_config|added_tokens|special_tokens_map|quantized)\.json"
@@ -80,7 +79,26 @@ def identity(folder: Path | None) -> str:
     if folder is None:
         return ""
     whole = Path(os.path.realpath(folder))
-    return str(whole.parents[1] if whole.parent.name == SNAPSHOTS else whole)
+    return str(whole.parents[1] if is_commit(whole) else whole)
+
+
+def is_commit(folder: Path) -> bool:
+    """Whether a folder is a commit of the hub's cache, models--OWNER--NAME/snapshots/COMMIT.
+
+    Those never change. A folder of the user's own may be called snapshots too, and a training may write into
+    what is in it again and again.
+    """
+    storage, snapshots = folder.parent.parent.name, folder.parent.name
+    in_cache = storage.startswith("models--") and snapshots == "snapshots"
+    return in_cache and COMMIT.fullmatch(folder.name) is not None
+
+
+def true_path(file: Path) -> Path:
+    """A weight file by its folder's own path, whatever links lead there.
+
+    The file itself may be a link, as in the hub's cache, where its name says more than where it leads.
+    """
+    return Path(os.path.realpath(file.parent), file.name)
 
 
 def all_saves() -> dict[str, list[Save]]:

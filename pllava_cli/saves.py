@@ -16,7 +16,7 @@ from pllava_cli.model import saving
 from pllava_cli.model.footprint import PRECISION_BYTES
 from pllava_cli.model.loading import Prepared
 from pllava_cli.model.record import Record, SourceFile, is_save
-from pllava_cli.savelist import SNAPSHOTS, identity, quantized_dir
+from pllava_cli.savelist import identity, is_commit, quantized_dir, true_path
 
 _LABEL_CHARACTERS = 48
 
@@ -91,9 +91,7 @@ def why_not(record: Record, origin: Origin) -> str | None:
     now = record_of(origin, record.made_by)
     if (record.quantize, record.dtype, record.alpha) != (now.quantize, now.dtype, now.alpha):
         return "it was made with other options"
-    then, here = (
-        [_fixed(file) for file in sorted(each.files, key=lambda file: file.path)] for each in (record, now)
-    )
+    then, here = (sorted(map(_fixed, each.files), key=lambda file: file.path) for each in (record, now))
     if then == here:
         return None
     changed = next((file.path for file in here if file not in then), record.source)
@@ -161,5 +159,5 @@ def _untaken(origin: Origin) -> str | None:
 
 def _fixed(file: SourceFile) -> SourceFile:
     """A file as it is compared: what lies under a commit is told by its path, whenever it was fetched."""
-    is_commit = Path(file.path).parent.parent.name == SNAPSHOTS
-    return replace(file, mtime_ns=0) if is_commit else file
+    path = true_path(Path(file.path))
+    return replace(file, path=str(path), mtime_ns=0 if is_commit(path.parent) else file.mtime_ns)

@@ -2,7 +2,7 @@
 
 import gc
 import weakref
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -11,7 +11,7 @@ import torch
 from pllava_cli import Captioner
 from pllava_cli.encoded import DecodedClip
 from pllava_cli.engine import Decoding
-from pllava_cli.model.recorded import StepRecorder
+from pllava_cli.model.recorded import Step, StepRecorder
 from tests.clips import write_clip
 from tests.engine_checks import QUESTIONS, told
 from tests.model.tracing import Tracer
@@ -135,6 +135,27 @@ def test_a_memory_that_grows_is_recorded_anew(captioner: Captioner, clip: Path, 
     as_they_come(captioner)
     assert recorded == told(captioner.answer(encoded, decoding=Decoding(max_new_tokens=40)))
     assert short == told(captioner.answer(encoded, "Why?", decoding=Decoding(max_new_tokens=4)))
+
+
+def test_a_memory_that_grows_and_cannot_be_recorded_anew(
+    captioner: Captioner, clip: Path, tracer: Tracer
+) -> None:
+    """What was recorded of the smaller memory would go on in what is no longer the clip's."""
+
+    def once(step: Step) -> tuple[Callable[[], object], torch.Tensor]:
+        if tracer.recorded:
+            raise torch.OutOfMemoryError("CUDA out of memory.")
+        return tracer(step)
+
+    captioner.model.recorder = StepRecorder(once, steps_before=1)
+    encoded = captioner.encode(clip)
+    captioner.answer(encoded, "Why?", decoding=Decoding(max_new_tokens=4))
+    replayed = tracer.replayed
+    assert replayed
+    encoded.cache.reserve(encoded.cache.buffer.shape[2] + 1)
+    found = told(captioner.answer(encoded, decoding=DECODING))
+    assert tracer.replayed == replayed
+    assert found == told(captioner.answer(encoded, decoding=DECODING))
 
 
 def test_short_answers_are_not_recorded(captioner: Captioner, clip: Path) -> None:

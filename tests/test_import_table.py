@@ -75,7 +75,7 @@ OURS = {
     "prompt_ids": {"errors", "prompts"},
     "loader": {"errors", "model", "prompts", "registry", "saves"},
     "saves": {"errors", "model", "savelist"},
-    "savelist": {"configfile", "errors", "hubcache", "locks", "model", "registry"},
+    "savelist": {"configfile", "errors", "hubcache", "locks", "model", "receipts", "registry"},
     "quantizing": {"errors", "loader", "model", "saves", "source", "training"},
     "source": {"loader"},
     "settings": {"configfile", "errors", "precisions", "registry", "weightsfile"},

@@ -44,6 +44,7 @@ def plain(tmp_path_factory: pytest.TempPathFactory, one_thread: None) -> Path:
 def free(monkeypatch: pytest.MonkeyPatch) -> Callable[[float], None]:
     """Set the memory that may be planned for on a machine without a GPU, in bytes."""
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    monkeypatch.setattr(device_module, "DRIVER", Path("no driver"))
 
     def has(room: float) -> None:
         info = DeviceInfo("cpu", "2 threads", 1 << 40, int(room / SPARE) + 1)

@@ -23,6 +23,7 @@ from pllava_cli.source import Source
 from pllava_cli.training.merge import merge
 from tests.checkpoints import adapter_tensors, copied, edit_json, write_adapter, write_plain
 from tests.disks import room
+from tests.hub.conftest import write_registry
 
 ASKED: dict[str, Any] = {"base": None, "num_frames": None, "pooling_shape": None, "device": "cpu"}
 PACKINGS = ["4bit", "8bit"]
@@ -244,8 +245,11 @@ class TestFinding:
 
     @pytest.mark.parametrize(
         "changes",
-        [{"files": [{"path": 3, "bytes": 1, "mtime_ns": 1}]}, {"alpha": 10**400}],
-        ids=["path", "alpha"],
+        [
+            *({"files": [{"path": path, "bytes": 1, "mtime_ns": 1}]} for path in (3, "a\0b", "\ud800")),
+            {"alpha": 10**400},
+        ],
+        ids=["path", "NUL", "no character", "alpha"],
     )
     def test_record_of_impossible_values(self, changes: dict[str, Any], source: Path, saved: Path) -> None:
         edit_json(saved / "quantized.json", **changes)
@@ -270,6 +274,25 @@ class TestFinding:
         assert is_packed_already(opened(first))
         copied(checkpoint, second)
         assert "is not what it was made from" in opened(second).warnings[0]
+
+    def test_a_folder_that_happens_to_be_called_snapshots_holds_no_commits(
+        self, checkpoint: Path, tmp_path: Path
+    ) -> None:
+        """Training writes files of the same names and sizes into it; and each step is a source of its own."""
+        first, second = (copied(checkpoint, tmp_path / "snapshots" / name) for name in ("step-1", "step-2"))
+        for step in (first, second):
+            quantize(Source(str(step)), "4bit", dtype="fp32", device="cpu")
+        assert is_packed_already(opened(first)) and is_packed_already(opened(second))
+        os.utime(next(first.glob("*.safetensors")), (1, 1))
+        loaded = opened(first)
+        assert not is_packed_already(loaded) and "is not what it was made from" in loaded.warnings[0]
+
+    def test_a_link_leads_to_the_same_source(self, source: Path, tmp_path: Path) -> None:
+        (tmp_path / "link").symlink_to(source)
+        write_registry(f'[checkpoints.mine]\npath = "{tmp_path / "link"}"\n')
+        quantize(Source("mine", alpha=4), "4bit", dtype="fp32", device="cpu")
+        loaded = opened(source)
+        assert is_packed_already(loaded) and loaded.warnings == ()
 
 
 class TestWriting:
@@ -296,6 +319,16 @@ class TestWriting:
         assert caught.value.message == f"cannot write {tmp_path / 'out' / 'save'}: file too large"
         assert "free some space" in caught.value.hint
         assert list((tmp_path / "out").iterdir()) == []
+
+    @pytest.mark.parametrize("packing", PACKINGS)
+    def test_weights_beyond_the_precision_are_refused(
+        self, packing: str, source: Path, tmp_path: Path
+    ) -> None:
+        """fp16 ends at 65504; the save would hold infinities, and answer with an error at each clip."""
+        with pytest.raises(UsageError, match=r"holds a number beyond the range of float16$") as caught:
+            quantize(Source(str(source), alpha=1e6), packing, tmp_path / "save", dtype="fp16", device="cpu")
+        assert caught.value.hint == "use --dtype bf16"
+        assert not (tmp_path / "save").exists()
 
     def test_free_disk_is_looked_at_first(
         self, source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

@@ -192,6 +192,14 @@ def test_what_is_not_here_names_the_command(hub: Path, offline: bool) -> None:
     assert ("on a machine with a network" in caught.value.hint) is offline
 
 
+def test_a_directory_that_nobody_can_look_at_is_told(own: Path) -> None:
+    """As a refusal, which `models list` and `doctor` show in its line; so is one closed to this user."""
+    own.write_text(f'[checkpoints.x]\npath = "{"a" * 5000}"\n')
+    with pytest.raises(CheckpointError, match=r"cannot be looked at: file name too long$") as caught:
+        registry.locate(registry.find("x"), offline=False)
+    assert "permissions" in caught.value.hint
+
+
 def test_locate_a_directory(tmp_path: Path) -> None:
     folder = tmp_path / "checkpoint"
     folder.mkdir()
@@ -332,6 +340,7 @@ def test_own_registry_is_read_again_when_it_changes(own: Path) -> None:
         ("[presets.fast]\nnum_frames = 1.5", "presets.fast.num_frames: expected a whole number"),
         ("[defaults]\ntop_p = 0", "defaults.top_p: expected a number"),
         ("[defaults]\nmax_new_tokens = inf", "defaults.max_new_tokens: expected a whole number"),
+        pytest.param(f"[defaults]\nalpha = {'9' * 5000}", "is not valid TOML", id="a number without end"),
     ],
 )
 def test_slips_in_the_own_registry_name_file_and_key(own: Path, text: str, expected: str) -> None:

@@ -3,6 +3,7 @@
 import json
 import os
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -151,9 +152,9 @@ def _forget_saves(terminal: Terminal, plans: list["Plan"]) -> None:
     """
     from pllava_cli import savelist
 
-    damaged = {str((each.folder / name).absolute()) for each in plans for name in each.damaged}
+    damaged = {savelist.true_path(each.folder / name) for each in plans for name in each.damaged}
     for save in [save for saves in savelist.all_saves().values() for save in saves] if damaged else []:
-        if damaged.isdisjoint(file.path for file in save.record.files):
+        if damaged.isdisjoint(savelist.true_path(Path(file.path)) for file in save.record.files):
             continue
         try:
             savelist.delete(save)

@@ -17,7 +17,7 @@ MOST_FILES = 1000
 ADAPTER = "adapter_model.safetensors"
 _CONFIG = "config.json"
 _PROCESSING = ("tokenizer.json", "preprocessor_config.json")
-_FILES = {
+FILES = {
     _CONFIG,
     *_PROCESSING,
     "generation_config.json",
@@ -27,6 +27,7 @@ _FILES = {
     "special_tokens_map.json",
     "model.safetensors.index.json",
     "adapter_config.json",
+    "quantized.json",
 }
 """What the loader reads beside weights, and what other programs that find the checkpoint here need too."""
 _OF_LARGE = {"sha256": "hash", "size": "size"}
@@ -106,7 +107,7 @@ def _meant(error: Exception) -> Exception:
 def _is_needed(name: str, ignore: Iterable[str]) -> bool:
     if NAME.fullmatch(name) is None or any(fnmatchcase(name, pattern) for pattern in ignore):
         return False
-    return name in _FILES or name.endswith(".safetensors")
+    return name in FILES or name.endswith(".safetensors")
 
 
 def _file(sibling: Any) -> RemoteFile:

@@ -11,7 +11,7 @@ from pllava_cli.hub.failures import told
 from pllava_cli.hub.fetching import fetch, partial_of
 from pllava_cli.hub.hashing import Told, digest
 from pllava_cli.hub.listing import Listing, RemoteFile, ask
-from pllava_cli.locks import held
+from pllava_cli.locks import held, in_turn
 from pllava_cli.receipts import COMMIT, PulledFile, Receipt
 
 _CACHE_TAG = "Signature: 8a477f597d28d172789f06886806bc55\n"
@@ -167,21 +167,25 @@ def _carry_out(planned: Plan, on_bytes: Told) -> None:
     for name in ("blobs", "snapshots"):
         (storage / name).mkdir(exist_ok=True)
     _tag(storage.parent)
-    receipt = _noted(planned, receipts.read(storage))
-    if receipt.files(wanted.revision) is None:
-        receipt = _kept_to(receipt, wanted.revision, commit)
-    receipts.write(storage, receipt)
+    # Else a run that begins beside another may lose what that one notes, or take its files for another
+    # program's, which `rm` never deletes.
+    with in_turn(storage / "blobs"):
+        receipt = _noted(planned, receipts.read(storage))
+        if receipt.files(wanted.revision) is None:
+            receipt = _kept_to(receipt, wanted.revision, commit)
+        receipts.write(storage, receipt)
     for each in missing:
         _clear(planned, each)
     for each in missing:
         _check_index(planned)  # which comes before the weights
         fetch(wanted.repo, commit, each, planned.blob(each), on_bytes)
     _check_index(planned)
-    # Fetching takes hours, and another run may have noted something else meanwhile.
-    now = receipts.read(storage)
-    now = replace(now, commits={**now.commits, commit: receipt.commits[commit]})
-    receipts.write(storage, _kept_to(now, wanted.revision, commit))
-    _write_ref(storage, wanted.revision, commit)
+    with in_turn(storage / "blobs"):
+        # Fetching takes hours, and another run may have noted something else meanwhile.
+        now = receipts.read(storage)
+        now = replace(now, commits={**now.commits, commit: receipt.commits[commit]})
+        receipts.write(storage, _kept_to(now, wanted.revision, commit))
+        _write_ref(storage, wanted.revision, commit)
 
 
 def _noted(planned: Plan, receipt: Receipt) -> Receipt:

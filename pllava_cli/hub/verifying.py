@@ -8,7 +8,7 @@ from pllava_cli import hubcache
 from pllava_cli.errors import CheckpointError
 from pllava_cli.hub import structure
 from pllava_cli.hub.hashing import Told, digest
-from pllava_cli.hub.listing import ADAPTER
+from pllava_cli.hub.listing import ADAPTER, FILES
 from pllava_cli.receipts import HASH, PulledFile
 
 OK = "ok"
@@ -45,7 +45,7 @@ def expectations(folder: Path, pulled: tuple[PulledFile, ...] | None) -> dict[st
         pulled: What `pllava models pull` has noted, if it has.
 
     Without a note, the hub's cache says by the names of its blobs which hash each file has; a folder of the
-    user's says nothing.
+    user's says nothing, and may hold notes and results that are no part of a checkpoint.
     """
     if pulled is not None:
         return {each.name: Expected(each.size, each.hash) for each in pulled}
@@ -53,6 +53,7 @@ def expectations(folder: Path, pulled: tuple[PulledFile, ...] | None) -> dict[st
         each.name: Expected(hash=_blob_hash(each))
         for pattern in ("*.safetensors", "*.json")
         for each in sorted(folder.glob(pattern))
+        if each.suffix != ".json" or each.name in FILES or _blob_hash(each) is not None
     }
     weights = {name for name in found if name.endswith(".safetensors")}
     required = (

@@ -11,15 +11,20 @@ from typing import Any
 
 from pllava_cli.errors import CheckpointError
 from pllava_cli.model.jsonfile import read_json
-from pllava_cli.model.tensors import StoredTensor
+from pllava_cli.model.tensors import ADAPTER_FILE, StoredTensor
 
-CONFIG_FILE = "adapter_config.json"
-WEIGHTS_FILE = "adapter_model.safetensors"
+CONFIG_FILE, WEIGHTS_FILE = "adapter_config.json", ADAPTER_FILE
 
 MOST_ALPHA = 1e6
 """As for --alpha; JSON as Python reads it knows NaN, Infinity and whole numbers of any length."""
-_OTHER_KINDS = ("use_rslora", "use_dora", "alpha_pattern", "rank_pattern", "fan_in_fan_out", "lora_bias")
+_OTHER_KINDS = (
+    *("use_rslora", "use_dora", "alpha_pattern", "rank_pattern", "fan_in_fan_out", "lora_bias"),
+    *("use_qalora", "use_bdlora", "alora_invocation_tokens", "arrow_config", "kasa_config"),
+)
 """Fields of PEFT's LoraConfig that, when set, change what the weights mean."""
+_OTHER_BASES = ("pissa", "corda", "olora", "loftq", "lora_ga")
+"""Starts of what its `init_lora_weights` names where laying the adapter over the base changes that
+(peft/tuners/lora/layer.py, `update_layer`); what PEFT has converted to fit the unchanged base says true."""
 
 
 @dataclass(frozen=True)
@@ -58,6 +63,7 @@ def read_adapter_config(folder: Path) -> AdapterConfig | None:
     raw = read_json(file)
     kind = raw.get("peft_type", "LORA")
     other = [name for name in _OTHER_KINDS if raw.get(name)]
+    other += [start for start in _OTHER_BASES if str(raw.get("init_lora_weights")).lower().startswith(start)]
     if kind != "LORA" or other:
         raise CheckpointError(
             f"{file} describes {kind!r:.40} with {', '.join(other) or 'another method'}, not plain LoRA",

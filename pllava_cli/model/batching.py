@@ -76,7 +76,9 @@ def remember(
     for row, source in enumerate(copies, clips):
         cache.copy_row(source, row)
     if model.device.type == "cuda":
-        torch.cuda.synchronize(model.device)  # so that the time told is the time taken
+        # So that the time told is the time taken; the whole device may not be waited for while another thread
+        # records a graph.
+        torch.cuda.current_stream(model.device).synchronize()
     return cache
 
 

@@ -7,6 +7,7 @@ driver, a quantisation or a library may not let itself be recorded.
 
 from collections.abc import Callable
 from dataclasses import replace
+from threading import Lock
 
 import torch
 from torch import Tensor
@@ -20,6 +21,8 @@ from pllava_cli.model.recorded import Record, Recording, Step, StepRecorder
 TOLERANCE = 0.05
 """Largest difference between the logits of a recorded step and of the same as it comes, as a share of their
 norm. Well above rounding, as masked attention is another kernel: bf16 has 0.4 % of it in each operation."""
+_one_at_a_time = Lock()
+"""Held while a graph is recorded: torch allows for one at a time in a process (`torch.cuda.graph`)."""
 
 
 def use_graph(model: PllavaForConditionalGeneration, plan: RuntimePlan) -> RuntimePlan:
@@ -41,15 +44,20 @@ def recorder(device: torch.device) -> Record:
     """What records a step on a GPU."""
 
     def record(step: Step) -> tuple[Callable[[], object], Tensor]:
-        with torch.cuda.device(device):
+        with _one_at_a_time, torch.cuda.device(device):
             side, graph = torch.cuda.Stream(device), torch.cuda.CUDAGraph()  # type: ignore[no-untyped-call]
-            side.wait_stream(torch.cuda.current_stream())
-            with torch.cuda.stream(side):
-                step()  # what libraries set up at their first call cannot be recorded
-            torch.cuda.current_stream().wait_stream(side)
-            # Other threads may go on using the GPU meanwhile.
-            with torch.cuda.graph(graph, stream=side, capture_error_mode="thread_local"):
-                logits = step()
+            main = torch.cuda.current_stream()
+            side.wait_stream(main)
+            try:
+                with torch.cuda.stream(side):  # a recording that fails does not give back the stream itself
+                    step()  # what libraries set up at their first call cannot be recorded
+                    _forget_workspaces()
+                    # Other threads may go on using the GPU meanwhile.
+                    with torch.cuda.graph(graph, stream=side, capture_error_mode="thread_local"):
+                        logits = step()
+                    _forget_workspaces()
+            finally:
+                main.wait_stream(side)  # a step that is then taken as it comes writes to the same place
 
         def replay() -> None:
             with torch.cuda.device(device):
@@ -58,6 +66,18 @@ def recorder(device: torch.device) -> Record:
         return replay, logits
 
     return record
+
+
+def _forget_workspaces() -> None:
+    """Let matrix products take new working memory from now on, as torch's own recording of graphs does.
+
+    torch keeps it for each stream, of which there are 32, and frees it with any graph that was recorded on
+    the stream, though others may go on writing to it (https://github.com/pytorch/pytorch/issues/193402).
+    What a graph's own recording takes stays the graph's.
+    """
+    forget: Callable[[], None] | None = getattr(torch._C, "_cuda_clearCublasWorkspaces", None)
+    if forget is not None:
+        forget()
 
 
 def _why_not(model: PllavaForConditionalGeneration, plan: RuntimePlan) -> str | None:

@@ -4,12 +4,16 @@ How fast its CPU multiplies is measured in `cpu`; where a model is to run is dec
 """
 
 import importlib.util
+import os
 from dataclasses import dataclass
+from pathlib import Path
 
 from pllava_cli.model import groups
 
 SPARE = 0.9
 """Share of the free memory that may be planned for; the rest is left to the libraries."""
+DRIVER = Path("/proc/driver/nvidia/version")
+"""Where the kernel tells which of NVIDIA's drivers it has, if it has one."""
 
 
 @dataclass(frozen=True)
@@ -36,12 +40,34 @@ def devices() -> list[DeviceInfo]:
     found = []
     if torch.cuda.is_available():
         for index in range(torch.cuda.device_count()):
-            free, total = torch.cuda.mem_get_info(index)
-            found.append(DeviceInfo("cuda", torch.cuda.get_device_name(index), total, free))
+            about = torch.cuda.get_device_properties(index)
+            found.append(DeviceInfo("cuda", about.name, about.total_memory, _free_bytes(index)))
     memory, left = psutil.virtual_memory(), groups.bytes_left()
     free = memory.available if left is None else min(memory.available, left)
     found.append(DeviceInfo("cpu", f"{torch.get_num_threads()} threads", memory.total, free))
     return found
+
+
+def _free_bytes(index: int) -> int:
+    """Free memory of a GPU; none where another process has all of it, or has the GPU to itself."""
+    import torch
+
+    try:
+        free, _ = torch.cuda.mem_get_info(index)
+    except RuntimeError:  # to ask takes some of its memory
+        return 0
+    return free
+
+
+def why_no_gpu() -> str:
+    """Say why `devices` finds no GPU, as far as can be told; torch says it where nobody sees it, and once."""
+    import torch
+
+    if not DRIVER.exists() or "CUDA_VISIBLE_DEVICES" in os.environ:
+        return "no CUDA device here"
+    built_for = torch.version.cuda
+    why = f"for CUDA {built_for} it may be too old" if built_for else "it is built without CUDA"
+    return f"torch cannot use the NVIDIA driver here ({why})"
 
 
 def quantization_backend() -> tuple[bool, str]:
@@ -59,4 +85,5 @@ def precisions(kind: str) -> tuple[str, ...]:
         return "fp32", "bf16"
     import torch
 
-    return ("bf16", "fp16") if torch.cuda.is_bf16_supported() else ("fp16",)
+    has_units = torch.cuda.is_bf16_supported(including_emulation=False)
+    return ("bf16", "fp16") if has_units else ("fp16",)

@@ -9,6 +9,7 @@ from typing import Literal
 
 import torch
 from torch import Tensor
+from torch.nn.attention import SDPBackend, sdpa_kernel
 from transformers import LogitsProcessorList, TemperatureLogitsWarper, TopPLogitsWarper
 
 from pllava_cli.errors import UsageError
@@ -26,6 +27,9 @@ LOOP_REPEATS = 4
 """Times a phrase must have come in a row to count as a loop."""
 LONGEST_PHRASE = 64
 """Longest phrase looked for, in tokens."""
+STEP_KERNELS = [SDPBackend.FLASH_ATTENTION, SDPBackend.EFFICIENT_ATTENTION, SDPBackend.MATH]
+"""Kernels of attention for few tokens. cuDNN's, which torch prefers on Hopper and Blackwell, prepares for
+each length anew, which took 0.4 s on a B200 (https://github.com/modelscope/FunASR/issues/3704)."""
 LOST = -1
 """Stands for the token where none can be chosen, because the logits are no finite numbers."""
 
@@ -110,6 +114,7 @@ class TokenRun:
 
 
 @torch.inference_mode()
+@sdpa_kernel(STEP_KERNELS)
 def step(
     model: PllavaForConditionalGeneration,
     cache: PrefixCache,

@@ -177,7 +177,7 @@ def _places(device: str) -> list[_Place]:
     if kind == "cpu":
         return [on_cpu]
     if kind == "auto":
-        why = "nothing fits on a GPU" if cuda else "no CUDA device here"
+        why = "nothing fits on a GPU" if cuda else devices.why_no_gpu()
         fallback = _Place("cpu", main, (f"{why}: running on the CPU", *on_cpu.reasons))
         if not cuda:
             return [fallback]

@@ -4,6 +4,7 @@ The record lies in the save's folder, which by it is known for one of ours.
 """
 
 import json
+import os
 import sys
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -85,10 +86,18 @@ def _is_sound(record: Record) -> bool:
         record.quantize in QUANTIZED_BYTES
         and record.dtype in PRECISION_BYTES
         and (alpha is None or _is_number(alpha))
-        and all(isinstance(each.path, str) for each in record.files)
+        and all(_is_path(each.path) for each in record.files)
         and all(isinstance(each, str) for each in (record.model, record.source, record.device))
         and (record.base is None or isinstance(record.base, str))
     )
+
+
+def _is_path(value: Any) -> bool:
+    """Whether JSON, which knows any character, gives one that a system can look for."""
+    try:
+        return isinstance(value, str) and b"\0" not in os.fsencode(value)
+    except UnicodeEncodeError:
+        return False
 
 
 def _is_number(value: Any) -> bool:

@@ -26,6 +26,9 @@ Record = Callable[[Step], tuple[Callable[[], object], Tensor]]
 STEPS_BEFORE = 8
 """Steps taken as they come before one is recorded, which takes as long as a few of them: many answers are no
 longer than a letter."""
+ALIGNED = 8
+"""Numbers from one row of a mask to the next are a multiple of this, or torch copies the mask in each layer
+(`preprocess_mask` of aten/src/ATen/native/transformers/attention.cpp)."""
 
 
 class Recording:
@@ -43,11 +46,12 @@ class Recording:
     ) -> None:
         self._buffer, device = cache.buffer, model.device
         positions = self._buffer.shape[2]
+        width = -(-positions // ALIGNED) * ALIGNED
         self._ids_B1 = torch.zeros((rows, 1), dtype=torch.int64, device=device)
         self._numbers_B1 = torch.full_like(self._ids_B1, cache.length)
         self._place = torch.full((1,), cache.length, dtype=torch.int64, device=device)
-        self._is_seen_BP = torch.ones((rows, positions), dtype=torch.bool, device=device)
-        every_P = torch.arange(positions, device=device)
+        self._is_seen_BP = torch.ones((rows, width), dtype=torch.bool, device=device)
+        every_P = torch.arange(width, device=device)
 
         def step() -> Tensor:
             is_hidden_BP = ~self._is_seen_BP | (every_P > self._place)
@@ -57,7 +61,7 @@ class Recording:
             output = model(
                 input_ids=self._ids_B1,
                 position_ids=self._numbers_B1,
-                attention_mask=mask_BP[:, None, None],
+                attention_mask=mask_BP[:, None, None, :positions],
                 cache=cache,
                 use_cache=True,
                 logits_to_keep=1,
@@ -65,6 +69,7 @@ class Recording:
             logits_BV: Tensor = output.logits[:, -1]
             return logits_BV
 
+        cache.clear_unfilled()
         with cache.writing_at(self._place, slice(rows)):
             self._replay, self._logits_BV = record(step)
 
@@ -130,6 +135,7 @@ class StepRecorder:
         taken[rows] += 1
         if taken[rows] <= self._steps_before:
             return None
+        kept.pop(rows, None)  # of buffers that are no more
         try:
             kept[rows] = Recording(model, cache, rows, self._record)
         except RuntimeError:  # memory, most likely: an answer needs no recording

@@ -21,6 +21,7 @@ from pllava_cli.model.layout import Recipe
 from pllava_cli.model.loading import Prepared
 from pllava_cli.model.modeling import PllavaForConditionalGeneration
 from pllava_cli.model.options import LoadOptions, runtime_of
+from pllava_cli.model.overflow import in_precision
 from pllava_cli.model.record import RECORD_FILE, Record, parsed
 from pllava_cli.model.tensors import DTYPE_BYTES, StoredTensor, TensorReader, list_tensors
 
@@ -138,6 +139,7 @@ def packed_tensors(
 
     Raises:
         CheckpointError: A file cannot be read after all.
+        UsageError: A weight is beyond the range of the precision.
     """
     plan, model, reader = prepared.plan, prepared.model, TensorReader()
     packed = quantization.replace_linears(model, plan.quantize, plan.torch_dtype)
@@ -148,12 +150,13 @@ def packed_tensors(
             owner = name.rpartition(".")[0]
             module = model.get_submodule(owner)
             empty = module.weight
-            quantization.pack(module, weight.to(plan.torch_dtype), torch.device(plan.device))
+            weight = in_precision(weight, plan.torch_dtype, name)
+            quantization.pack(module, weight, torch.device(plan.device))
             for part, value in quantization.packed_parts(module).items():
                 yield f"{owner}.{part}", value
             quantization.clear(module, empty)
         else:
-            yield name, weight.to(_kept(prepared, recipe), copy=True).contiguous()
+            yield name, in_precision(weight, _kept(prepared, recipe), name).contiguous()
         done += recipe.bytes
         on_bytes(done, total)
 

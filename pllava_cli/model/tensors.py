@@ -25,6 +25,7 @@ and opened again after this many bytes: the peak stays near the size of the fini
 SAMPLE_BYTES = 4096
 """Of a tensor: an optimiser's step moves nearly all numbers of what it trains."""
 INDEX = "model.safetensors.index.json"
+ADAPTER_FILE = "adapter_model.safetensors"
 _SHARD_NAME = re.compile(r"[\w.-]{1,200}\.safetensors")
 """No separator: what an index names lies in its own folder."""
 DTYPE_BYTES = {
@@ -73,7 +74,7 @@ class TensorReader:
         except (SafetensorError, OSError, RuntimeError) as error:
             raise _unreadable(stored.file, error) from error
         _check_unchanged(stored, tensor.shape)
-        if tensor.is_floating_point() and not _is_finite(tensor):
+        if tensor.is_floating_point() and not is_finite(tensor):
             raise CheckpointError(
                 f"{stored.file}: {stored.key} holds a number that is none (NaN) or infinite",
                 "the file is damaged; get it again",
@@ -115,7 +116,7 @@ def _check_unchanged(stored: StoredTensor, shape: Iterable[int]) -> None:
         raise CheckpointError(f"{stored.file} has changed while it was read", "start again")
 
 
-def _is_finite(tensor: torch.Tensor) -> bool:
+def is_finite(tensor: torch.Tensor) -> bool:
     """Whether no number is NaN or infinite, in float32: either makes the sum so, which is quick to tell."""
     return bool(tensor.sum(dtype=torch.float32).isfinite()) or bool(tensor.float().isfinite().all())
 
@@ -140,17 +141,16 @@ def list_tensors(folder: Path) -> list[StoredTensor]:
 
 def _weight_files(folder: Path) -> tuple[list[Path], dict[str, str]]:
     """The files, and what an index says lies where."""
-    index, single = folder / INDEX, folder / "model.safetensors"
-    if index.exists() and single.exists():
+    single, index, adapter = (folder / name for name in ("model.safetensors", INDEX, ADAPTER_FILE))
+    found = [file for file in (single, index, adapter) if file.exists()]
+    if len(found) > 1:
+        first, second = ("shards with an index" if file == index else file.name for file in found[:2])
         raise CheckpointError(
-            f"{folder} holds both model.safetensors and shards with an index",
+            f"{folder} holds both {first} and {second}",
             "these are two checkpoints in one folder; keep the files of one",
         )
-    if index.exists():
-        return _shards(folder, index)
-    for file in (single, folder / "adapter_model.safetensors"):
-        if file.exists():
-            return [file], {}
+    if found:
+        return _shards(folder, index) if found == [index] else (found, {})
     if any(folder.glob("*.bin")) or any(folder.glob("*.pt")) or any(folder.glob("*.pth")):
         raise CheckpointError(
             f"{folder} has its weights only as pickle files (.bin, .pt), which can run code and are not read",

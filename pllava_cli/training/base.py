@@ -9,6 +9,7 @@ from pllava_cli.model.layout import canonical
 from pllava_cli.model.record import is_save
 from pllava_cli.model.tensors import list_tensors
 from pllava_cli.training import processes
+from pllava_cli.training.output import taken_over
 from pllava_cli.training.settings import TrainSettings
 
 NAMED = frozenset({"device", "frames", "pooling_shape", "quantize"})
@@ -20,7 +21,7 @@ def find_base(settings: TrainSettings) -> Checked:
     """Find and check the base.
 
     Raises:
-        CheckpointError: It is no base, because it holds LoRA weights itself.
+        CheckpointError: It is no base, because it holds LoRA weights itself; or it cannot be read.
         DeviceError: The device cannot train in the precision.
         UsageError: A device that training cannot choose.
     """
@@ -48,6 +49,7 @@ def find_base(settings: TrainSettings) -> Checked:
     plan = checked.prepared.plan
     if plan.device == "cpu" and plan.dtype == "fp16":  # whose small gradients need a GPU's loss scaling
         raise DeviceError("training in fp16 needs a CUDA device", "use --dtype bf16 or --dtype fp32")
+    taken_over(checked)  # what hinders that is told before the training, not after it
     return checked
 
 

@@ -18,7 +18,7 @@ from pllava_cli.errors import MemoryFullError, UsageError
 from pllava_cli.loader import Checked
 from pllava_cli.locks import held, is_in_place
 from pllava_cli.model.memory import within_memory
-from pllava_cli.training.output import CONFIG, write_description, write_whole
+from pllava_cli.training.output import CONFIG, taken_over, write_description, write_whole
 
 SHARD_BYTES = 1_000_000_000
 """Largest weight file: as much is in memory while it is written."""
@@ -96,9 +96,11 @@ def write_checkpoint(
         How many tensors and bytes.
 
     Raises:
+        CheckpointError: What it is made from cannot be read.
         MemoryFullError: The memory does not suffice to make them.
     """
     plan = checked.prepared.plan
+    taken_over(checked)  # what hinders that is told before hours of work
     try:
         written = within_memory(plan, 0, partial(_write_shards, folder, tensors, shard_bytes))
     except MemoryFullError:  # none of the options that make loading lighter would do so here

@@ -14,6 +14,7 @@ from pllava_cli.errors import UsageError
 from pllava_cli.loader import Checked
 from pllava_cli.model.filling import merged, reading_order
 from pllava_cli.model.layout import Recipe, canonical
+from pllava_cli.model.overflow import in_precision
 from pllava_cli.model.precision import TORCH_DTYPES
 from pllava_cli.model.record import is_save
 from pllava_cli.model.tensors import StoredTensor, TensorReader, list_tensors
@@ -86,7 +87,7 @@ def _tensors(
     total, done = sum(recipe.bytes for recipe in recipes.values()), 0
     reader = TensorReader()
     for name, recipe in sorted(recipes.items(), key=lambda item: reading_order(item[1])):
-        value = merged(reader, recipe, alpha).to(_written(recipe, dtype), copy=True)
+        value = in_precision(merged(reader, recipe, alpha), _written(recipe, dtype), name)
         yield _old_name(name), value.contiguous()
         done += recipe.bytes
         on_bytes(done, total)

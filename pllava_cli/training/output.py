@@ -17,6 +17,7 @@ from safetensors import SafetensorError
 from pllava_cli.errors import UsageError
 from pllava_cli.loader import PROMPT_TEMPLATE, Checked
 from pllava_cli.model.jsonfile import read_json
+from pllava_cli.model.tensors import check_readable
 
 CONFIG = "config.json"
 FILES = (
@@ -43,11 +44,22 @@ def write_description(folder: Path, checked: Checked) -> None:
     if template is not None:  # else told from the tokenizer, of the output as of the base
         raw[PROMPT_TEMPLATE] = template
     write_whole(folder / CONFIG, json.dumps(raw, indent=2) + "\n")
-    for name in FILES:
-        sources = [source / name for source in (checked.folder, checked.base) if source is not None]
-        found = next((source for source in sources if source.exists()), None)
-        if found is not None:
-            shutil.copyfile(found, folder / name)
+    for found in taken_over(checked):
+        shutil.copyfile(found, folder / found.name)
+
+
+def taken_over(checked: Checked) -> list[Path]:
+    """What a written checkpoint takes over as it is.
+
+    Raises:
+        CheckpointError: A file of it, which perhaps nothing else reads, is none or closed to this user.
+    """
+    sources = [source for source in (checked.folder, checked.base) if source is not None]
+    files = [[source / name for source in sources if (source / name).exists()] for name in FILES]
+    found = [there[0] for there in files if there]
+    for file in found:
+        check_readable(file)
+    return found
 
 
 def write_whole(file: Path, text: str) -> None:

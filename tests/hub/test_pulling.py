@@ -1,9 +1,11 @@
 """`pllava models pull`: what is fetched, what breaks it off, and how it goes on."""
 
 import errno
+import fcntl
 import gzip
 import io
 import json
+import os
 import shutil
 from collections import namedtuple
 from collections.abc import Callable
@@ -337,8 +339,6 @@ def test_two_at_once(run: Run, hub: server.Hub) -> None:
     blobs = hubcache.storage(REPO) / "blobs"
     blobs.mkdir(parents=True)
     partial = fetching.partial_of(blobs / server.hub_hash(checkpoint_files()["preprocessor_config.json"]))
-    import fcntl
-
     with partial.open("ab") as stream:
         fcntl.flock(stream, fcntl.LOCK_EX)
         result = run("models", "pull", "birds")
@@ -354,6 +354,27 @@ def test_a_link_in_place_of_a_beginning_is_not_followed(run: Run, hub: server.Hu
     result = run("models", "pull", "birds")
     assert result.status == 2 and f"cannot write {partial}" in result.err
     assert (tmp_path / "mine").read_text() == "precious"
+
+
+def test_two_runs_do_not_write_the_note_at_once(
+    run: Run, hub: server.Hub, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One would lose what the other has noted, and with it that the files are ours to delete."""
+    write, is_alone = receipts.write, []
+
+    def watched(storage: Path, receipt: receipts.Receipt) -> None:
+        other = os.open(storage / "blobs", os.O_RDONLY)
+        try:
+            fcntl.flock(other, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            is_alone.append(False)
+        except BlockingIOError:
+            is_alone.append(True)
+        os.close(other)
+        write(storage, receipt)
+
+    monkeypatch.setattr(receipts, "write", watched)
+    assert run("models", "pull", "birds").status == 0
+    assert is_alone == [True, True]
 
 
 def test_what_another_run_has_just_finished_is_not_fetched_again(
@@ -448,6 +469,19 @@ def test_repair_deletes_what_was_packed_from_the_damaged_file(
     assert [save.exists() for save in saves.values()] == [False, True]
 
 
+def test_repair_deletes_what_was_packed_through_a_link_to_the_cache(
+    run: Run, hub: server.Hub, snapshot: Path, cache: Path, tmp_path: Path
+) -> None:
+    run("models", "pull", "birds")
+    (tmp_path / "link").symlink_to(cache)
+    linked = tmp_path / "link" / snapshot.relative_to(cache)
+    save = write_save(linked)
+    edit_json(save / "quantized.json", files=[{"path": str(linked / SHARD), "bytes": 1, "mtime_ns": 1}])
+    (snapshot / SHARD).resolve().write_bytes(checkpoint_files()[SHARD][::-1])
+    assert run("models", "pull", "birds", "--repair").status == 0
+    assert not save.exists()
+
+
 def test_without_links_nothing_is_kept_twice(
     run: Run, hub: server.Hub, snapshot: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -532,6 +566,12 @@ def test_what_is_no_checkpoint_is_refused_before_anything_comes(
     assert result.status == 5 and said in result.err and not cache.exists()
 
 
+def test_a_packed_save_comes_with_its_record(run: Run, hub: server.Hub, snapshot: Path) -> None:
+    hub.repos[REPO] = server.Repo(checkpoint_files() | {"quantized.json": b"{}"})
+    assert run("models", "pull", "birds").status == 0
+    assert here(snapshot).keys() == NEEDED | {"quantized.json"}
+
+
 def test_an_adapter_comes_with_its_base(run: Run, hub: server.Hub) -> None:
     hub.repos["someone/finches"] = server.Repo(
         {
@@ -565,6 +605,14 @@ def test_a_folder_needs_no_pulling(run: Run, hub: server.Hub, tmp_path: Path) ->
     (folder / "config.json").write_text("{}")
     result = run("models", "pull", str(folder))
     assert (result.status, result.out) == (0, f"{folder}\n") and "nothing to pull" in result.err
+    assert hub.requests == []
+
+
+@pytest.mark.parametrize("name", ["someone/birds-", ".someone/birds", "someone/birds.", "a/b/c"])
+def test_a_name_that_no_repository_can_have(name: str, run: Run, hub: server.Hub) -> None:
+    write_registry(f'[checkpoints.birds]\nrepo = "{name}"\n')
+    result = run("models", "pull", "birds", "--newest")
+    assert result.status == 5 and f"{name!r} is no repository of the hub" in result.err
     assert hub.requests == []
 
 

@@ -140,5 +140,19 @@ def test_damage_in_a_folder(run: Run, folder: Path, name: str, data: bytes | Non
     assert result.status == 5 and f"{name} {said}" in result.err, result.err
 
 
+def test_what_else_lies_in_a_folder_is_no_part_of_the_checkpoint(run: Run, folder: Path) -> None:
+    (folder / "results.json").write_text("[1, 2]")
+    (folder / "notes.json").write_text("")
+    result = run("models", "verify", str(folder), "--json")
+    assert result.status == 0, result.err
+    assert {each["file"] for each in json.loads(result.out)["files"]} == NEEDED
+
+
+def test_a_packed_save_s_record_is_part_of_it(run: Run, folder: Path) -> None:
+    (folder / "quantized.json").write_text("{")
+    result = run("models", "verify", str(folder))
+    assert result.status == 5 and "quantized.json holds no JSON object" in result.err
+
+
 def test_the_built_in_checkpoint(run: Run) -> None:
     assert run("models", "verify", "tiny").status == 0

@@ -8,8 +8,12 @@ import pytest
 
 from pllava_cli.engine import load_model
 from pllava_cli.errors import CheckpointError
+from pllava_cli.loader import open_checkpoint
 from pllava_cli.model.adapter import AdapterConfig, read_adapter_config
 from tests.checkpoints import adapter_tensors, write_adapter
+from tests.hub.conftest import write_registry
+
+EXACT = {"dtype": "fp32", "quantize": "none", "device": "cpu"}
 
 
 def write(folder: Path, **content: Any) -> Path:
@@ -22,6 +26,8 @@ def test_base_and_alpha_are_read(tmp_path: Path) -> None:
     found = read_adapter_config(write(tmp_path, base_model_name_or_path="/a/base", rank_pattern={}))
     assert found == AdapterConfig("/a/base", 8)
     assert read_adapter_config(write(tmp_path, base_model_name_or_path=None)) == AdapterConfig(None, 8)
+    for plain in (True, False, "gaussian", "eva", "orthogonal"):  # none of them changes the base
+        assert read_adapter_config(write(tmp_path, init_lora_weights=plain)) == AdapterConfig(None, 8)
 
 
 @pytest.mark.parametrize(
@@ -32,6 +38,10 @@ def test_base_and_alpha_are_read(tmp_path: Path) -> None:
         {"use_dora": True},
         {"alpha_pattern": {"q_proj": 3}},
         {"rank_pattern": {"q_proj": 3}},
+        {"use_qalora": True},
+        {"alora_invocation_tokens": [1, 2]},
+        {"init_lora_weights": "pissa_niter_4"},
+        {"init_lora_weights": "OLoRA"},
         {"lora_alpha": "8"},
         {"lora_alpha": True},
         {"lora_alpha": float("nan")},
@@ -47,6 +57,17 @@ def test_base_and_alpha_are_read(tmp_path: Path) -> None:
 def test_what_would_be_merged_wrongly_is_refused(tmp_path: Path, content: dict[str, Any]) -> None:
     with pytest.raises(CheckpointError, match="adapter_config"):
         read_adapter_config(write(tmp_path, **content))
+
+
+def test_alpha_is_that_of_the_registry_s_entry_else_the_adapter_s_own(plain: Path, tmp_path: Path) -> None:
+    write(write_adapter(tmp_path / "adapter", plain, adapter_tensors(1)), base_model_name_or_path=str(plain))
+    entry = f'[checkpoints.mine]\npath = "{tmp_path / "adapter"}"\n'
+    write_registry(entry)
+    assert open_checkpoint("mine", **EXACT).alpha == 8
+    assert open_checkpoint(tmp_path / "adapter", **EXACT).alpha == 8
+    write_registry(f"{entry}lora = {{ alpha = 3 }}\n")
+    assert open_checkpoint("mine", **EXACT).alpha == 3
+    assert open_checkpoint(tmp_path / "adapter", **EXACT).alpha == 8
 
 
 def test_rank_that_is_not_the_weights(plain: Path, tmp_path: Path) -> None:

@@ -100,3 +100,22 @@ def test_empty_cache_has_no_length_and_no_bytes() -> None:
     cache = PrefixCache(3)
     cache.reserve(100)
     assert (cache.length, cache.nbytes, cache.get_seq_length()) == (0, 0, 0)
+
+
+def test_steps_use_no_attention_that_prepares_for_every_length(tiny: Model) -> None:
+    model, _ = tiny
+    found: list[bool] = []
+
+    def look(*_: object) -> None:
+        found.append(torch.backends.cuda.cudnn_sdp_enabled())
+
+    handle = model.lm_head.register_forward_hook(look)
+    before = torch.backends.cuda.cudnn_sdp_enabled()
+    try:
+        torch.backends.cuda.enable_cudnn_sdp(True)
+        step(model, filled(model, IDS[:4]), [IDS[4:]])
+        assert torch.backends.cuda.cudnn_sdp_enabled(), "it is the program's own setting"
+    finally:
+        torch.backends.cuda.enable_cudnn_sdp(before)
+        handle.remove()
+    assert found == [False]

@@ -2,11 +2,15 @@
 
 import math
 from collections.abc import Callable
+from contextlib import nullcontext
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 import torch
 from torch import Tensor
+from torch.nn import functional
 
 from benchmarks.random_checkpoint import write
 from pllava_cli import Captioner
@@ -14,7 +18,7 @@ from pllava_cli.engine import Decoding
 from pllava_cli.model import cuda_graph
 from pllava_cli.model.cache import PrefixCache
 from pllava_cli.model.config import read_config
-from pllava_cli.model.cuda_graph import TOLERANCE, difference_when_recorded, use_graph
+from pllava_cli.model.cuda_graph import TOLERANCE, difference_when_recorded, recorder, use_graph
 from pllava_cli.model.empty import empty_model
 from pllava_cli.model.jsonfile import read_json
 from pllava_cli.model.modeling import PllavaForConditionalGeneration
@@ -61,6 +65,103 @@ def test_a_step_reads_nothing_back_from_the_device(plain: Path) -> None:
     assert logits.shape == (1, model.config.text_config.vocab_size)
     with pytest.raises(RuntimeError, match="meta"):
         logits[0, 0].item()
+
+
+@pytest.mark.parametrize("positions", [16, 21])
+def test_masks_are_where_attention_takes_them_from(
+    positions: int, plain: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Otherwise torch copies the mask in every layer (`aligned_tensor` of its attention.cpp)."""
+    model = empty_model(read_config(read_json(plain / "config.json"), None, None)).to("meta").eval()
+    cache = PrefixCache(model.config.text_config.num_hidden_layers)
+    cache.reserve(positions)
+    one = torch.zeros((1, 1), dtype=torch.int64, device="meta")
+    masks, attend = list[Tensor](), functional.scaled_dot_product_attention
+
+    def attend_with(*args: Any, attn_mask: Tensor, **kwargs: Any) -> Tensor:
+        masks.append(attn_mask)
+        return attend(*args, attn_mask=attn_mask, **kwargs)
+
+    with torch.inference_mode():
+        model(input_ids=one, cache=cache, use_cache=True)
+        monkeypatch.setattr(functional, "scaled_dot_product_attention", attend_with)
+        Recording(model, cache, 1, lambda step: (list, step()))
+    assert {mask.shape for mask in masks} == {(1, 1, 1, positions)}
+    assert [stride % 8 for mask in masks for stride in mask.stride()] == [0, 0, 0, 1] * len(masks)
+
+
+class Device:
+    """What torch.cuda does where a step is recorded, as far as it concerns gpu."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.current, self.seen = "default", list[str]()
+        self.may_record = True
+        main = SimpleNamespace(wait_stream=lambda _: self.note("wait"))
+        side = SimpleNamespace(wait_stream=lambda _: None)
+        for name, stands_in in {
+            "device": lambda _: nullcontext(),
+            "Stream": lambda _: side,
+            "current_stream": lambda: main,
+            "stream": lambda _: OnSide(self),
+            "CUDAGraph": lambda: self,
+            "synchronize": lambda: None,
+        }.items():
+            monkeypatch.setattr(torch.cuda, name, stands_in)
+        monkeypatch.setattr(torch._C, "_host_emptyCache", lambda: None, raising=False)
+        monkeypatch.setattr(
+            torch._C, "_cuda_clearCublasWorkspaces", lambda: self.note("forget"), raising=False
+        )
+
+    def note(self, what: str) -> None:
+        self.seen.append(f"{what} on {self.current}")
+
+    def capture_begin(self, **_: object) -> None:
+        self.note("begin")
+
+    def capture_end(self) -> None:
+        self.note("end")
+        if not self.may_record:
+            raise torch.AcceleratorError("CUDA error: failed due to a previous error during capture")
+
+    def replay(self) -> None:
+        self.note("replay")
+
+
+class OnSide:
+    """As `torch.cuda.StreamContext`: whoever enters it must leave it."""
+
+    def __init__(self, device: Device) -> None:
+        self._device, self._before = device, ""
+
+    def __enter__(self) -> None:
+        self._before, self._device.current = self._device.current, "side"
+
+    def __exit__(self, *_: object) -> None:
+        self._device.current = self._before
+
+
+def test_a_graph_has_working_memory_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    """That of the stream goes with whichever graph was recorded on it: pytorch issue 193402."""
+    gpu = Device(monkeypatch)
+
+    def step() -> Tensor:
+        gpu.note("step")
+        return torch.zeros(1)
+
+    replay, _ = recorder(torch.device("cuda:0"))(step)
+    replay()
+    of_side = ["step", "forget", "begin", "step", "end", "forget"]
+    assert gpu.seen == [*(f"{what} on side" for what in of_side), "wait on default", "replay on default"]
+
+
+def test_a_recording_that_fails_gives_the_stream_back(monkeypatch: pytest.MonkeyPatch) -> None:
+    """`torch.cuda.graph` itself does not, where it cannot end the recording."""
+    gpu = Device(monkeypatch)
+    gpu.may_record = False
+    with pytest.raises(RuntimeError, match="previous error"):
+        recorder(torch.device("cuda:0"))(lambda: torch.zeros(1))
+    assert gpu.current == "default"
+    assert gpu.seen[-1] == "wait on default"
 
 
 def test_a_model_on_a_cpu_is_left_alone(tiny: Model) -> None:

@@ -17,7 +17,7 @@ from pllava_cli.engine import load_model
 from pllava_cli.errors import CheckpointError, DeviceError, ExitStatus, PllavaError
 from pllava_cli.model.loading import load
 from pllava_cli.model.options import LoadOptions
-from tests.checkpoints import Tensors, copied, edit_json, edit_weights
+from tests.checkpoints import Tensors, adapter_tensors, copied, edit_json, edit_weights
 
 INDEX = "model.safetensors.index.json"
 EXACT: dict[str, Any] = {"dtype": "fp32", "quantize": "none", "device": "cpu"}
@@ -75,6 +75,13 @@ class TestFiles:
     def test_two_checkpoints_in_one_folder(self, sharded: Path, plain: Path) -> None:
         shutil.copy(plain / "model.safetensors", sharded)
         assert "holds both" in refused_checkpoint(sharded)
+
+    @pytest.mark.parametrize("layout", ["whole", "sharded"])
+    def test_an_adapter_beside_whole_weights(self, layout: str, request: pytest.FixtureRequest) -> None:
+        """Whether it is merged into them nobody can tell, and left out it would be without a word."""
+        folder = request.getfixturevalue(layout)
+        save_file(adapter_tensors(1), folder / "adapter_model.safetensors")
+        assert "and adapter_model.safetensors" in refused_checkpoint(folder)
 
     @pytest.mark.parametrize("number", [0, 1])
     def test_missing_shard(self, number: int, sharded: Path) -> None:

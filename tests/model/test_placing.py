@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from math import prod
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -47,13 +48,14 @@ class Machine:
         found = [DeviceInfo("cuda", f"GPU {i}", 80 * GB, int(free * GB)) for i, free in enumerate(cuda)]
         found.append(DeviceInfo("cpu", "2 threads", 64 * GB, int(cpu * GB)))
         self._patch.setattr(device_module, "devices", lambda: found)
+        self._patch.setattr(device_module, "DRIVER", Path("no driver"))
         self._patch.setattr(cpu_module, "has_bf16_units", lambda: bf16_units)
         times = times_of_fp32 or (0.5 if bf16_units else 2.0)
         self._patch.setattr(cpu_module, "times_of_fp32", lambda dtype, layer: times)
         self._patch.setattr(cpu_module, "suits_eight_bits", lambda layer: eight_bits)
         backend = (packing, "bitsandbytes 1.0" if packing else "bitsandbytes is not installed")
         self._patch.setattr(device_module, "quantization_backend", lambda: backend)
-        self._patch.setattr("torch.cuda.is_bf16_supported", lambda: True)
+        self._patch.setattr("torch.cuda.is_bf16_supported", lambda including_emulation: True)
 
 
 @pytest.fixture

@@ -53,7 +53,7 @@ class TestChoice:
         found.append(DeviceInfo("cpu", "2 threads", 99 * GB, int(cpu * GB)))
         monkeypatch.setattr(device_module, "devices", lambda: found)
         monkeypatch.setattr(device_module, "quantization_backend", lambda: (True, "bitsandbytes 1.0"))
-        monkeypatch.setattr("torch.cuda.is_bf16_supported", lambda: True)
+        monkeypatch.setattr("torch.cuda.is_bf16_supported", lambda including_emulation: True)
 
     def test_one_gpu_if_it_fits(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.has(monkeypatch, 90, 40, 40)

@@ -14,13 +14,14 @@ from safetensors.torch import load_file
 
 from benchmarks.random_checkpoint import write
 from pllava_cli import load_model
-from pllava_cli.errors import MemoryFullError, UsageError
+from pllava_cli.errors import CheckpointError, MemoryFullError, UsageError
 from pllava_cli.model.tensors import TensorReader
 from pllava_cli.source import Source
 from pllava_cli.training import folders, run
+from pllava_cli.training.base import find_base
 from pllava_cli.training.merge import merge
 from pllava_cli.training.settings import TrainSettings
-from tests.checkpoints import TINY, plain_shapes
+from tests.checkpoints import TINY, copied, plain_shapes
 from tests.disks import room
 from tests.training.conftest import Heard
 
@@ -94,6 +95,27 @@ def test_what_cannot_be_merged(base: Path, released: Path, tmp_path: Path) -> No
     (tmp_path / "file").write_text("")
     with pytest.raises(UsageError, match="cannot write"):
         merge(Source(str(released)), tmp_path / "file" / "out")
+
+
+def test_a_file_that_only_the_result_would_have_is_looked_at_first(
+    base: Path, released: Path, tmp_path: Path, quick: Callable[..., TrainSettings]
+) -> None:
+    """Nothing here reads it before it is copied, after hours of training or of writing weights."""
+    for source in (base, released):
+        (copied(source, tmp_path / source.name) / "tokenizer_config.json").mkdir()
+    with pytest.raises(CheckpointError, match=r"tokenizer_config\.json is not a regular file"):
+        merge(Source(str(tmp_path / released.name)), tmp_path / "out")
+    with pytest.raises(CheckpointError, match=r"tokenizer_config\.json is not a regular file"):
+        find_base(quick(model=str(tmp_path / base.name)))
+    assert not (tmp_path / "out").exists()
+
+
+def test_weights_beyond_the_precision_are_refused(released: Path, tmp_path: Path) -> None:
+    """fp16 ends at 65504; what would be written could not be loaded."""
+    with pytest.raises(UsageError, match="beyond the range of float16") as caught:
+        merge(Source(str(released), alpha=1e6), tmp_path / "out", dtype="fp16")
+    assert caught.value.hint == "use --dtype bf16" and not (tmp_path / "out").exists()
+    merge(Source(str(released), alpha=1e6), tmp_path / "out", dtype="bf16")
 
 
 def test_a_merge_broken_off_leaves_nothing_that_looks_whole(
