@@ -11,6 +11,7 @@ import stat
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Self
 
 from pllava_cli.errors import UsageError
 
@@ -27,6 +28,11 @@ class Clip:
     id: str
     """Name of the file and a digest of its absolute path: the same on every run."""
 
+    @classmethod
+    def at(cls, path: Path) -> Self:
+        """Return the clip at a path, with the id made from it."""
+        return cls(path, clip_id(path))
+
 
 def clips(paths: Sequence[str]) -> list[Clip]:
     """Return the clips at `paths`, in order.
@@ -35,8 +41,30 @@ def clips(paths: Sequence[str]) -> list[Clip]:
         UsageError: If one of them is missing, no regular file or unreadable.
     """
     for path in paths:
-        _check(path)
-    return [Clip(Path(path), clip_id(Path(path))) for path in paths]
+        check_clip(path)
+    return [Clip.at(Path(path)) for path in paths]
+
+
+def check_clip(path: str) -> None:
+    """Make sure that a clip is there and can be read.
+
+    Raises:
+        UsageError: It is missing, no regular file or unreadable.
+    """
+    try:
+        mode = named(path, "a clip", "name a video file").stat().st_mode
+    except (FileNotFoundError, NotADirectoryError):
+        raise UsageError(f"there is no file {path}", "check the name; quote names with spaces") from None
+    except (OSError, ValueError) as error:  # no permission, a loop of links, a name too long, a NUL byte
+        raise UsageError(
+            f"cannot read {path}: {getattr(error, 'strerror', None) or error}", "check the path"
+        ) from None
+    if stat.S_ISDIR(mode):
+        raise UsageError(f"{path} is a directory", "name the video files in it")
+    if not stat.S_ISREG(mode):
+        raise UsageError(f"{path} is not a regular file", "save the video to a file first")
+    if not os.access(path, os.R_OK):
+        raise UsageError(f"cannot read {path}: permission denied", "check its permissions")
 
 
 def named(text: str, what: str, hint: str) -> Path:
@@ -99,20 +127,3 @@ def seconds(flag: str, text: str | None) -> float | None:
             f"{flag}: expected seconds or [HH:]MM:SS, found {text!r}", f"write {flag} 90 or {flag} 1:30"
         )
     return int(match[1] or 0) * 3600 + int(match[2] or 0) * 60 + float(match[3])
-
-
-def _check(path: str) -> None:
-    try:
-        mode = named(path, "a clip", "name a video file").stat().st_mode
-    except (FileNotFoundError, NotADirectoryError):
-        raise UsageError(f"there is no file {path}", "check the name; quote names with spaces") from None
-    except (OSError, ValueError) as error:  # no permission, a loop of links, a name too long, a NUL byte
-        raise UsageError(
-            f"cannot read {path}: {getattr(error, 'strerror', None) or error}", "check the path"
-        ) from None
-    if stat.S_ISDIR(mode):
-        raise UsageError(f"{path} is a directory", "name the video files in it")
-    if not stat.S_ISREG(mode):
-        raise UsageError(f"{path} is not a regular file", "save the video to a file first")
-    if not os.access(path, os.R_OK):
-        raise UsageError(f"cannot read {path}: permission denied", "check its permissions")

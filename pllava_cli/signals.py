@@ -58,6 +58,11 @@ class Signals:
             signal.signal(number, handler)
 
 
+def cause_of_death(status: int) -> str:
+    """Say how a process ended, from the return code that `subprocess` gives for it."""
+    return f"killed by {signal.Signals(-status).name}" if status < 0 else f"exit status {status}"
+
+
 @contextmanager
 def interrupts_held_back() -> Iterator[None]:
     """Let Ctrl-C wait until the end of the block, and for good in processes that are started within it.

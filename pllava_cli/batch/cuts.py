@@ -1,7 +1,7 @@
 """The shots of clips as they were found, in a file beside the records: nothing is cut twice.
 
-To find them takes decoding whole clips, and a run that goes on must know the segments of all that is done
-before it begins. The file only helps: whatever is missing from it, as a torn last line, is found anew.
+Finding shots takes decoding whole clips, and a run that goes on must know the segments of every clip before
+it can tell which are done. The file is only a cache: whatever is missing from it is found again.
 """
 
 import json
@@ -26,15 +26,14 @@ Shots = list[tuple[float, float]]
 
 
 class Cuts:
-    """Shots by clip, as long as its file does not change; for several threads.
+    """The shots of each clip, for as long as its file does not change; several threads may use it.
 
     Args:
-        path: Where they are kept; None: nowhere.
-        is_read_only: Whether nothing is added to the file.
+        path: The file to which those that are found are added; None: none.
     """
 
-    def __init__(self, path: Path | None = None, *, is_read_only: bool = False) -> None:
-        self._path, self._is_read_only = path, is_read_only
+    def __init__(self, path: Path | None = None) -> None:
+        self._path = path
         self._found: dict[str, tuple[File, Shots]] = {}
         self._lock = Lock()
         self._descriptor = -1
@@ -42,7 +41,11 @@ class Cuts:
 
     @classmethod
     def beside(cls, output: Path | None, *, is_read_only: bool) -> Self:
-        """Read what is kept beside a file of records; None: nothing is, or will be.
+        """Read the shots that are kept beside a file of records.
+
+        Args:
+            output: The file of records; None: there is none, and no shots are kept.
+            is_read_only: Whether those that are found later are not added.
 
         Raises:
             UsageError: The file holds something else, or cannot be read.
@@ -50,7 +53,7 @@ class Cuts:
         if output is None:
             return cls()
         path = output.with_name(output.name + SUFFIX)
-        cuts = cls(path, is_read_only=is_read_only)
+        cuts = cls(None if is_read_only else path)
         try:
             if check_regular(path):
                 cuts._read(path)
@@ -59,7 +62,7 @@ class Cuts:
         return cuts
 
     def get(self, clip: Path, file: File | None) -> Shots | None:
-        """Return the shots of a clip; None if they are not known of the file as it is."""
+        """Return the shots of a clip; None if they are not known, or its file has changed since."""
         found = self._found.get(path_text(clip))
         return found[1] if found is not None and found[0] == file else None
 
@@ -71,14 +74,14 @@ class Cuts:
         plain = {"schema": SCHEMA, "path": key, "file": vars(file), "shots": shots}
         with self._lock:
             self._found[key] = file, shots
-            if self._path is not None and not self._is_read_only:
+            if self._path is not None:
                 with suppress(OSError):
                     self._write(self._path, json.dumps(plain, separators=(",", ":")).encode() + b"\n")
 
     def close(self) -> None:
         """Let go of the file."""
         with self._lock:
-            self._is_read_only = True
+            self._path = None
             if self._descriptor >= 0:
                 os.close(self._descriptor)
                 self._descriptor = -1

@@ -1,6 +1,6 @@
 """Clips cut into segments before anything else is asked about them: at equal lengths, or at their shots.
 
-Where a clip is cut only its pictures tell, so decoders look at it, ahead of whoever takes the segments.
+Only its pictures tell where a clip is to be cut, so decoders look at it, ahead of whoever takes the segments.
 """
 
 from collections.abc import Callable, Iterable, Iterator
@@ -31,7 +31,7 @@ class ByLength:
         """Return the segments of a clip.
 
         Raises:
-            PllavaError: It cannot be decoded, or how long it is is not known.
+            PllavaError: It cannot be decoded, or its duration is not known.
         """
         _, _, report = decoder.sample(clip, 1, timeout_s=self.timeout_s)
         return every(report.duration_s, self.length_s)
@@ -60,12 +60,12 @@ class AtShots:
 
 
 class Cutter:
-    """Cuts clips into segments; used as a context, as decoders say where.
+    """Cuts clips into segments; a context, for as long as its decoders run.
 
     Args:
-        works: Clips; those of which a part is asked for already stay as they are.
-        cut: Cuts one, in several threads at a time.
-        decoders: How many clips are cut at a time; their order is kept only if it is one.
+        works: Clips; one of which only a part is asked for stays as it is.
+        cut: Cuts one clip; called from several threads.
+        decoders: How many clips are cut at a time; their order is kept only if this is 1.
     """
 
     def __init__(self, works: Iterable[Work], cut: Cut, *, decoders: int = 1) -> None:

@@ -42,8 +42,8 @@ def find(
         Works, made as they are asked for. No file is met twice, except by manifests.
 
     Raises:
-        UsageError: A name leads to nothing, a manifest cannot be used, or there is no clip at all; while
-            it is being read, a list is found to be none.
+        UsageError: A name leads to nothing, a manifest cannot be used, or there is no clip at all. A list
+            that turns out to be none raises it only while the works are taken.
     """
     if not paths and not from_files:
         raise UsageError("no clip is named", "name files, folders or patterns, or a list with --from-file")
@@ -74,7 +74,7 @@ class _Finder:
             return self._matching(text)
         if suffix(text) in MANIFEST_SUFFIXES:
             return self._manifests.read(text)
-        inputs.clips([text])
+        inputs.check_clip(text)
         return self._walker.file(text)
 
     def listed(self, file: str) -> Iterator[Work]:

@@ -1,6 +1,6 @@
-"""Files that must last: kept from other runs by a lock, on the disk once it is said so, replaced whole.
+"""Files that must last: locked against other runs, synced to the disk, and replaced as a whole.
 
-File systems that cannot lock or sync, as some mounted over a network, are used without.
+A file system that cannot lock or sync, as some over a network, is used without locks and syncing.
 """
 
 import errno
@@ -24,13 +24,13 @@ def lock(descriptor: int, file: Path, named: Path) -> None:
     """Keep other runs from a file until it is closed.
 
     Args:
-        descriptor: It, open.
-        file: Under which it was opened.
-        named: What messages name.
+        descriptor: Of the open file.
+        file: The path by which it was opened.
+        named: The path that messages name.
 
     Raises:
-        UsageError: Another run has it, or has just had it and put another in its place.
-        OSError: It cannot be locked for another reason than that its file system knows no locks.
+        UsageError: Another run holds it, or has just replaced it.
+        OSError: Locking failed, although the file system has locks.
     """
     busy = UsageError(f"another run is writing to {named}", f"wait for it to end, or {ELSEWHERE}")
     gone = UsageError(f"another run has just written {named}", f"look at it, or {ELSEWHERE}")
@@ -38,7 +38,7 @@ def lock(descriptor: int, file: Path, named: Path) -> None:
 
 
 def sync(descriptor: int) -> None:
-    """Have what was written on the disk."""
+    """Wait until what was written is on the disk."""
     try:
         os.fsync(descriptor)
     except OSError as error:
@@ -47,7 +47,7 @@ def sync(descriptor: int) -> None:
 
 
 def sync_folder(folder: Path) -> None:
-    """Make the name of a new file last; not every file system can."""
+    """Have the name of a new file on the disk too, where the file system can do that."""
     with suppress(OSError):
         descriptor = os.open(folder, os.O_RDONLY)
         try:
@@ -70,10 +70,10 @@ def missing_folder(path: Path) -> UsageError:
 
 @contextmanager
 def advising(elsewhere: str | None) -> Iterator[None]:
-    """Have errors advise what a command has that names no file with -o.
+    """Replace the advice of errors to name another file with -o, for commands that have no such option.
 
     Args:
-        elsewhere: What to do in place of `ELSEWHERE`; None: there is no other place for what is written.
+        elsewhere: What they advise in place of `ELSEWHERE`; None: nothing can be written elsewhere.
     """
     try:
         yield
@@ -87,8 +87,8 @@ def advising(elsewhere: str | None) -> Iterator[None]:
 def replacing(path: Path) -> Iterator[IO[bytes]]:
     """Write a file that appears under its name once it is whole; until then what was there stays.
 
-    What is there is locked for as long as it lasts. A link is followed. Whoever leaves by an error, or is
-    killed, leaves what was there; at most a hidden `.partial` beside it, which the next one takes over.
+    The old file is locked meanwhile; a link is followed. After an error or a kill the old file is as it was,
+    with at most a hidden `.partial` beside it, which the next run takes over.
 
     Raises:
         UsageError: Another run is writing to it, it cannot be written, or it has appeared meanwhile.
@@ -118,6 +118,16 @@ def replacing(path: Path) -> Iterator[IO[bytes]]:
             raise unwritable(path, error) from None
 
 
+def partial_name(file: Path) -> Path:
+    """Return what a file is called while it is written.
+
+    Hidden, so that nobody takes it for a file of records or a sidecar, and short, whatever the length of
+    the file's own name.
+    """
+    digest = blake2b(os.fsencode(file.name), digest_size=8).hexdigest()
+    return file.with_name(f".pllava-{digest}.partial")
+
+
 def _held(path: Path, target: Path, stack: ExitStack) -> os.stat_result | None:
     """Lock what is there, if anything is."""
     if not check_regular(target, ELSEWHERE):
@@ -130,10 +140,8 @@ def _held(path: Path, target: Path, stack: ExitStack) -> os.stat_result | None:
 def _begun(
     path: Path, target: Path, before: os.stat_result | None, stack: ExitStack
 ) -> tuple[Path, IO[bytes]]:
-    """Begin the file that is to take the name, in place of one that a kill has left."""
-    # Hidden, so that no pattern takes it for a file of records, and short, whatever the name's length.
-    digest = blake2b(os.fsencode(target.name), digest_size=8).hexdigest()
-    partial = target.with_name(f".pllava-{digest}.partial")
+    """Begin the new file under its hidden name, emptied if a kill has left one there."""
+    partial = partial_name(target)
     if before is not None and partial.exists() and os.path.samestat(before, partial.stat()):
         partial.unlink()  # a kill came while it had both names
     stream = stack.enter_context(os.fdopen(locks.opened(partial), "wb"))

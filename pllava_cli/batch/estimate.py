@@ -1,4 +1,4 @@
-"""How long a run will take, from what earlier records of the same model took; else nobody knows."""
+"""How long a run will take, estimated from what earlier records of the same model took."""
 
 import json
 from dataclasses import asdict

@@ -144,7 +144,7 @@ def _opened(path: Path) -> tuple[int, bool]:
 
 
 def _write(descriptor: int, raw: bytes) -> None:
-    """Write and sync. The rest of what was written in part is tried once more, to learn the reason."""
+    """Write and sync. If only a part could be written, the rest is tried again, which raises the reason."""
     while raw:
         raw = raw[os.write(descriptor, raw) :]
     sync(descriptor)

@@ -50,8 +50,8 @@ class Journal(GrowingFile):
 
         Returns:
             `done`: it is there; `stale`: it is there, made with other settings; `failed`: an error stands
-            in its place; None: it is not there, or the file has changed since. Of a file that is gone
-            what was said stays said.
+            in its place; None: it is not there, or the clip's file has changed since. If that file is
+            gone, the record still counts.
         """
         newest = self._newest.get(key.subject)
         if newest is None:

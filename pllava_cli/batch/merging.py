@@ -1,17 +1,18 @@
 """`pllava merge`: the record files of several runs, folded into one record for each subject.
 
-Within a file the journal's own rule holds: a later line stands for those before it, but an error never
-for an answer. Between files an answer goes before an error, and then what was made later. Files are read
-twice: first which records stay, of which only keys and places are kept, then these, byte for byte.
+Within a file, as in a journal, a later line replaces those before it, but an error never replaces an answer.
+Between files an answer is preferred to an error, and then what was made later. Files are read twice: first
+to choose which records stay, keeping only their keys and places, then to copy these, byte for byte.
 """
 
 import json
 import math
 import zlib
 from codecs import BOM_UTF8
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from itertools import groupby
 from pathlib import Path
 from typing import IO, Any
 
@@ -36,7 +37,7 @@ class Counts:
     errors: int = 0
     """Among those that stay."""
     superseded: int = 0
-    """Records that another one of the same subject stands for."""
+    """Records that were replaced by another one of the same subject."""
     duplicates: int = 0
     """Records that were there once more, byte for byte."""
     torn: int = 0
@@ -78,8 +79,8 @@ class _Kept:
     def is_of_another_clip(self, other: "_Kept") -> bool:
         """Whether two records of one path tell of different files.
 
-        A clip's id is made of its absolute path, which differs between machines for copies of one file,
-        too; only if the size differs as well it is certain.
+        A clip's id is made from its absolute path, which may differ between copies of one file on two
+        machines. Only a different size as well makes it certain.
         """
         sizes = self.size_bytes, other.size_bytes
         return self.id != other.id and None not in sizes and sizes[0] != sizes[1]
@@ -90,7 +91,7 @@ class Merging:
     """Decides which records of several files stay.
 
     Args:
-        files: The files. Where nothing else decides, a later one goes before an earlier one.
+        files: The files. Where nothing else decides, the later one is preferred.
         is_newest: Whether the later made of two answers with different settings stays.
         on_record: Called now and then with how many records have been read.
     """
@@ -129,15 +130,10 @@ class Merging:
             UsageError: A file cannot be read any more, or has changed.
         """
         places = sorted(self._kept.values(), key=lambda kept: (kept.file, kept.start))
-        at = 0
-        while at < len(places):
-            number, end = places[at].file, at
-            while end < len(places) and places[end].file == number:
-                end += 1
-            yield from self._lines(number, places[at:end])
-            at = end
+        for number, in_file in groupby(places, key=lambda kept: kept.file):
+            yield from self._lines(number, in_file)
 
-    def _lines(self, number: int, places: Sequence[_Kept]) -> Iterator[bytes]:
+    def _lines(self, number: int, places: Iterable[_Kept]) -> Iterator[bytes]:
         file = self.files[number]
         try:
             with file.open("rb") as stream:
@@ -157,7 +153,7 @@ class Merging:
         return raw.removeprefix(BOM_UTF8) + b"\n"
 
     def _standing(self, number: int) -> Subjects:
-        """Return what stands in one file, as its readers see it."""
+        """Return the records of one file that its readers see: of each subject the one that counts."""
         file, standing = self.files[number], Subjects()
         self.counts.files += 1
         try:
@@ -202,7 +198,7 @@ class Merging:
         )
 
     def _fold(self, standing: Subjects) -> None:
-        """Add what stands in a further file to what stays of those before it."""
+        """Merge the records of a further file into those kept so far."""
         if not self._kept:
             self._kept = standing
             return
@@ -218,7 +214,7 @@ class Merging:
                 self._kept[subject] = kept
 
     def _replaces(self, new: _Kept, before: _Kept) -> bool:
-        """Whether a record that is read later stands for one that was read before; counts the loser."""
+        """Whether a record replaces one that was read before it; counts the one that goes."""
         if new.is_copy(before):
             self.counts.duplicates += 1
             return False

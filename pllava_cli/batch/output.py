@@ -1,7 +1,7 @@
 """Where outcomes go: the sidecar first, then the journal.
 
-The journal says what is done, so it comes last: whatever a kill leaves out is then made again. To have
-a record on the disk takes a busy one several milliseconds, for which the model does not wait.
+The journal says what is done, so it comes last: whatever a kill leaves out is then made again. Syncing a
+record takes a busy disk several milliseconds, for which the model does not wait.
 """
 
 from collections import deque
@@ -26,7 +26,7 @@ class Appending(Protocol):
 
 
 class Output:
-    """Everything that is written of a run; all of it once the context is left.
+    """Writes all the results of a run; leaving the context waits for those that are pending.
 
     Args:
         journal: Takes every record, in the order in which they come.
@@ -46,7 +46,7 @@ class Output:
         self._thread.shutdown()
 
     def write(self, outcome: Outcome) -> Outcome:
-        """Write what came of a clip; a text that its sidecar cannot take is an error.
+        """Write what came of a clip; a text that cannot be written to its sidecar becomes an error.
 
         Returns:
             What was written, or is about to be.

@@ -52,9 +52,9 @@ class Outcome:
     """What it came of."""
     record: Record
     is_last: bool
-    """Whether all questions about the clip have come to an end with it."""
+    """Whether it is the last one of its clip."""
     has_failed: bool
-    """Whether one of them has come to an error."""
+    """Whether any question about the clip has failed so far."""
 
     @property
     def clip(self) -> Path:
@@ -136,7 +136,7 @@ class Pipeline:
         """Do the jobs; outcomes come as they are made, in another order than the jobs.
 
         Raises:
-            PllavaError: The jobs came to an end by one.
+            PllavaError: As iterating over the jobs does.
         """
         waiting: deque[_Waiting] = deque()
         ahead = self.batch_size + self._workers
@@ -164,7 +164,7 @@ class Pipeline:
         return taken
 
     def _work(self, rows: list[_Waiting], waiting: deque[_Waiting]) -> Iterator[Outcome]:
-        """Encode clips and answer their questions. What did not fit into the memory waits again."""
+        """Encode clips and answer their questions. What does not fit into the memory waits again."""
         try:
             yield from self._answers(rows)
         except MemoryFullError as error:
@@ -232,7 +232,7 @@ class Pipeline:
 
 
 def failed(recording: Recording, job: Job, error: PllavaError) -> Iterator[Outcome]:
-    """Yield an error in the place of everything that a job asks."""
+    """Yield an error for every question of a job."""
     work, last = job.work, len(job.questions) - 1
     for number, question in enumerate(job.questions):
         record = recording.record(work.clip, work.segment, question, file=job.file, error=error)
@@ -240,7 +240,7 @@ def failed(recording: Recording, job: Job, error: PllavaError) -> Iterator[Outco
 
 
 def _rows(waiting: deque[_Waiting], most: int) -> list[_Waiting]:
-    """Take the clips of a batch, each as often as there are questions about it and rows for them."""
+    """Take the clips of a batch, each once for every question about it, as far as the rows suffice."""
     rows: list[_Waiting] = []
     while waiting and (not rows or len(rows) + len(waiting[0].questions) <= most):
         each = waiting.popleft()
@@ -249,7 +249,7 @@ def _rows(waiting: deque[_Waiting], most: int) -> list[_Waiting]:
 
 
 def _asked(rows: Sequence[_Waiting]) -> dict[int, str | None]:
-    """The next question for each row; no clip is asked one twice."""
+    """The next question for each row; rows of one clip get different ones."""
     asked: dict[int, str | None] = {}
     begun: Counter[int] = Counter()
     for row, each in enumerate(rows):

@@ -1,4 +1,4 @@
-"""What is left to be done: each clip held against the journal before it is decoded.
+"""What is left to be done: each clip is compared with the journal before it is decoded.
 
 What a record would say is compared, not what the command line says, so that a change of any setting
 that changes the text is noticed, whichever way it came about.
@@ -15,8 +15,8 @@ from pllava_cli.recordkey import Key
 from pllava_cli.records import File
 
 Standing = State | Literal["flagged", "same"]
-"""What there is of a record to be made: besides what the journal says, `flagged`: it is there, and wanted
-again; `same`: that, too, but it would come out the same."""
+"""How it stands with a record: as the journal says; `flagged`: it is there, but to be made again; `same`: it
+is flagged, but would come out the same."""
 
 
 @dataclass(frozen=True)
@@ -32,7 +32,7 @@ class Job:
 
 @dataclass
 class Planned:
-    """How many clips, or segments, were held against the journal, and what came of it."""
+    """How many clips, or segments, were compared with the journal, and what came of it."""
 
     seen: int = 0
     to_do: int = 0
@@ -44,9 +44,9 @@ class Planned:
     failed: int = 0
     """Among `to_do`: an error stands in the place of something."""
     flagged: int = 0
-    """Among `to_do`: something is there, and wanted again."""
+    """Among `to_do`: something is there, but flagged, and so made again."""
     same: int = 0
-    """Something is wanted again, but would come out the same: it stays."""
+    """Something is flagged, but would come out the same: it stays."""
     faults: int = 0
     """Among `to_do`: named, but not there, or no clip."""
 
@@ -65,7 +65,7 @@ class Planner:
         recording: What records of this run have in common.
         known: The journal.
         redo: Whether what was made with other settings is made again, or left as it is.
-        flagged: Subjects of records that are wanted again.
+        flagged: Subjects of records that are to be made again.
         is_done: Whether a work is done for another reason.
     """
 
@@ -86,7 +86,7 @@ class Planner:
         self.planned = Planned()
 
     def jobs(self, works: Iterable[Work]) -> Iterator[Job]:
-        """Yield what is left to be done; nothing twice, however often it is asked for."""
+        """Yield what is left to be done; nothing twice, even if it is named twice."""
         for work in works:
             job = self._job(work)
             if job is not None:
@@ -101,8 +101,9 @@ class Planner:
         states = {question: state for question, state in all_states.items() if state not in ("done", "same")}
         left = tuple(question for question, state in states.items() if self._redo or state != "stale")
         planned.stale += "stale" in states.values()
-        if not left or self._is_done(work):
-            planned.done += not states or self._is_done(work)
+        is_done = not states or self._is_done(work)
+        if is_done or not left:
+            planned.done += is_done
             return None
         planned.to_do += 1
         planned.failed += "failed" in states.values()
@@ -117,5 +118,5 @@ class Planner:
         self._met.add(key.subject)
         state = self._known.state(key)
         if key.subject not in self._flagged or state not in ("done", "stale") or file is None:
-            return state  # of a file that is gone what was said stays said
+            return state  # if the clip's file is gone, its record stays
         return "same" if state == "done" and self._is_repeatable else "flagged"

@@ -30,9 +30,8 @@ class Shard:
         return int.from_bytes(digest[:8]) % self.count == self.index - 1
 
 
-def shard(works: Iterable[Work], index: int, count: int) -> Iterator[Work]:
-    """Yield what falls to part `index`, from 1, of `count`."""
-    part = Shard(index, count)
+def shard(works: Iterable[Work], part: Shard) -> Iterator[Work]:
+    """Yield what falls to one part."""
     return (work for work in works if part.holds(work.clip.id))
 
 

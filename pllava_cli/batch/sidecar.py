@@ -10,10 +10,10 @@ import os
 from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import dataclass, field
-from hashlib import blake2b
 from pathlib import Path
 from typing import Literal, get_args
 
+from pllava_cli.batch.disk import partial_name
 from pllava_cli.batch.wording import Wording, joined
 from pllava_cli.batch.work import Work
 from pllava_cli.errors import ClipError, PllavaError, UsageError
@@ -207,9 +207,7 @@ def _read(file: Path) -> str:
 
 def _replace(file: Path, raw: bytes) -> None:
     """Write a file so that a kill leaves the old one or the new one."""
-    # Hidden, so that nobody takes it for a sidecar, and short, whatever the length of the clip's name.
-    digest = blake2b(os.fsencode(file.name), digest_size=8).hexdigest()
-    partial = file.with_name(f".pllava-{digest}.partial")
+    partial = partial_name(file)
     with suppress(FileNotFoundError):
         partial.unlink()
     try:

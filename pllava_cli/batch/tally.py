@@ -1,4 +1,4 @@
-"""How a run goes: what has come of how many clips, how fast, and for how long it will go on."""
+"""How a run goes: how many clips are done or have failed, how fast, and how long the rest will take."""
 
 import re
 import time
@@ -17,7 +17,7 @@ MOST_CAUSES = 10
 
 @dataclass
 class Tally:
-    """Counts outcomes from its making on.
+    """Counts outcomes, and the time since it was made.
 
     Args:
         clock: Seconds from some instant.
@@ -25,9 +25,9 @@ class Tally:
 
     clock: Callable[[], float] = time.monotonic
     done: int = 0
-    """Clips, or segments, of which all is there."""
+    """Clips, or segments, with an answer to every question."""
     failed: int = 0
-    """Clips of which an error stands in the place of something."""
+    """Clips with an error in the place of an answer."""
     causes: Counter[str] = field(default_factory=Counter)
     """Error records by what they say, the clip's name left out."""
 
@@ -58,7 +58,7 @@ class Tally:
         Args:
             skipped: Clips that were done before.
             total: Clips in all; None while that is not known.
-            waited_share: Of its time that the model had nothing to do.
+            waited_share: The share of its time in which the model had nothing to do.
         """
         handled = self.done + self.failed
         parts = [f"{skipped} done before"] if skipped else []

@@ -98,7 +98,7 @@ class Walker:
             self._repeat(name)
             return
         self._singles.add(real)
-        yield Work(inputs.Clip(path, inputs.clip_id(path)), fault=fault)
+        yield Work(inputs.Clip.at(path), fault=fault)
 
     def _keep(self, entry: "os.DirEntry[str]") -> bool:
         if is_wanted(entry.name):
@@ -118,8 +118,7 @@ class Walker:
             if self._singles and os.path.join(real_folder, entry.name) in self._singles:  # noqa: PTH118
                 self._repeat(entry.path)
                 return
-            path = Path(entry.path)
-            yield Work(inputs.Clip(path, inputs.clip_id(path)))
+            yield Work(inputs.Clip.at(Path(entry.path)))
 
     def _repeat(self, name: str) -> None:
         self.repeated += 1
@@ -129,7 +128,7 @@ class Walker:
 def fault_of(path: Path) -> PllavaError | None:
     """Return why a path is no clip, or None if it is one."""
     try:
-        inputs.clips([os.fspath(path)])
+        inputs.check_clip(os.fspath(path))
     except PllavaError as error:
         return error
     return None

@@ -1,8 +1,8 @@
-"""What is put around a text in a sidecar: a trigger word, a prefix, a suffix, each once however often.
+"""What is put around a text in a sidecar: a trigger word, a prefix and a suffix, none of them twice.
 
-Trainers tell a subject by a word that stands in every text. A model that has learnt it says it by itself,
-and a text that is added to has it already: so each is added only where it is not, and taken off before
-texts are joined.
+Trainers tell a subject by a word that stands in every text. A model that has learnt the word says it by
+itself, and a sidecar that is extended holds it already. So each part is added only where it is missing, and
+taken off before texts are joined.
 """
 
 import re

@@ -1,7 +1,7 @@
 """A file of records, looked through: which of them are flagged, and for what.
 
-Only the newest record of each subject counts, as for every reader: an error that a later run has made
-good is no finding. A line that is no record is one.
+Only the newest record of each subject counts, as for every reader: an error that a later run has put right
+is no finding. A line that is no record is one.
 """
 
 import os
@@ -53,7 +53,7 @@ class Report:
     records: int
     """Subjects, each with its newest record."""
     superseded: int
-    """Records that a newer one of the same subject stands for."""
+    """Records that were replaced by a newer one of the same subject."""
     findings: Sequence[Finding]
     """By line."""
 

@@ -1,8 +1,7 @@
-"""The work of `pllava batch`: what is asked for, held against what is done; the rest through the model.
+"""The work of `pllava batch`: finds the clips, leaves out what is done, and puts the rest through the model.
 
-Whatever can be refused is refused before the checkpoint is loaded. That takes a look at every clip's
-name where there is something to hold it against, a journal or sidecars; else the first clip is begun
-while the others are still being found.
+Whatever can be refused is refused before the checkpoint is loaded. Where there are records or sidecars to
+compare with, all clips are found before the first is begun; else others are found while it is at work.
 """
 
 import os
@@ -79,7 +78,7 @@ def _works(request: Request, warnings: Warnings) -> Iterator[Work]:
         recursive=sources.recursive,
     )
     if sources.shard is not None:
-        works = shard(works, sources.shard.index, sources.shard.count)
+        works = shard(works, sources.shard)
     return map(partial(_asked, sources), works)
 
 
@@ -137,16 +136,15 @@ def _planner(
     journal: Journal | StdoutJournal,
     flagged: Collection[bytes],
 ) -> Planner:
-    """Hold works against the journal; where there is none, a sidecar that is to be kept says it is done."""
-    sidecars = request.sidecars
-    if sidecars is None or request.output is not None or sidecars.existing != "skip":
-        return Planner(recording, journal, redo=request.redo, flagged=flagged)
-    return Planner(
-        recording,
-        journal,
-        redo=request.redo,
-        is_done=lambda work: os.path.lexists(sidecars.path(work.clip.path, work.segment)),
-    )
+    """Compare works with the journal; without one, a work is done if its sidecar is there and to be kept."""
+    sidecars = request.sidecars if request.output is None else None
+
+    def is_done(work: Work) -> bool:
+        if sidecars is None or sidecars.existing != "skip":
+            return False
+        return os.path.lexists(sidecars.path(work.clip.path, work.segment))
+
+    return Planner(recording, journal, redo=request.redo, flagged=flagged, is_done=is_done)
 
 
 def _planned(terminal: Terminal, request: Request, planner: Planner, works: list[Work]) -> Planned:
@@ -156,10 +154,9 @@ def _planned(terminal: Terminal, request: Request, planner: Planner, works: list
         UsageError: Something was made with other settings, and nobody has said what is to become of it.
     """
     found = working.planned(terminal, planner, works)
-    stale = found.stale
-    if stale and not request.redo and not request.redo_flagged and not request.dry_run:
+    if found.stale and not request.redo and not request.redo_flagged and not request.dry_run:
         raise UsageError(
-            f"{request.output} holds records of {counted(stale, 'clip')} made with other settings",
+            f"{request.output} holds records of {counted(found.stale, 'clip')} made with other settings",
             "--redo makes them again, --redo-flagged only what `pllava check` flags; to keep them, go back to"
             " those settings or name another file with -o",
         )

@@ -18,7 +18,7 @@ from pllava_cli.terminal import Terminal
 
 
 def fit(terminal: Terminal, settings: Settings) -> Settings:
-    """Return the settings as they fit the checkpoint, having refused in a moment what can be.
+    """Return the settings as they fit the checkpoint; what can be refused without loading it is refused.
 
     Raises:
         PllavaError: It is not on this machine, or a text of the user's holds what stands for the clip.

@@ -1,7 +1,7 @@
 """A checkpoint that stays loaded from one setting of a sweep to the next.
 
-To read a checkpoint anew takes longer than to ask it the questions of a small benchmark. Where only the
-weight of its LoRA differs, only what that changes is read.
+Loading a checkpoint again takes longer than asking it the questions of a small benchmark. Where only the
+weight of its LoRA differs, only the tensors that it changes are read.
 """
 
 from dataclasses import replace
@@ -36,7 +36,7 @@ class Held:
         """
         captioner, before = self._captioner, self._settings
         self._captioner = self._settings = None  # of no use if an error ends this
-        if captioner is None or before is None or not _is_set(captioner, before, fitted):
+        if captioner is None or before is None or not _is_adapted(captioner, before, fitted):
             if captioner is not None:
                 captioner = None  # its memory is to be free before another is loaded
                 running.release()
@@ -50,6 +50,6 @@ def differ_in_alpha(one: Settings, other: Settings) -> bool:
     return replace(one, alpha=None, origins={}) == replace(other, alpha=None, origins={})
 
 
-def _is_set(captioner: "Captioner", before: Settings, now: Settings) -> bool:
-    """Set a checkpoint to other settings, if it can be without loading it anew."""
+def _is_adapted(captioner: "Captioner", before: Settings, now: Settings) -> bool:
+    """Adapt a loaded checkpoint to other settings, if only alpha differs; says whether it was."""
     return now.alpha is not None and differ_in_alpha(before, now) and captioner.set_alpha(now.alpha)

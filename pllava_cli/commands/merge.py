@@ -3,11 +3,9 @@
 import json
 import os
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import IO, Annotated
+from typing import Annotated
 
 import typer
 from typer import Option
@@ -92,7 +90,9 @@ def merge(
         for line in merging.chosen():
             terminal.json_line(line[:-1].decode())
     else:
-        with _replacing(output, paths, is_forced=flags.force) as stream:
+        if not flags.force:
+            _check_output(output, paths)
+        with replacing(output) as stream:
             merging.survey()
             terminal.progress.update("writing records", 0, 0)
             stream.writelines(merging.chosen())
@@ -113,15 +113,12 @@ def _output(flags: MergeFlags, paths: list[Path]) -> Path | None:
     return None
 
 
-@contextmanager
-def _replacing(output: Path, paths: list[Path], *, is_forced: bool) -> Iterator[IO[bytes]]:
-    if not is_forced and os.path.lexists(output) and not any(_is_same(output, path) for path in paths):
+def _check_output(output: Path, paths: list[Path]) -> None:
+    if os.path.lexists(output) and not any(_is_same(output, path) for path in paths):
         raise UsageError(
             f"{output} is there already",
             f"name it among the files to add to it, replace it with --force, or {ELSEWHERE}",
         )
-    with replacing(output) as stream:
-        yield stream
 
 
 def _is_same(one: Path, other: Path) -> bool:

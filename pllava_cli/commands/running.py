@@ -147,9 +147,7 @@ def load_captioner(
     return captioner
 
 
-def _captioner(
-    terminal: Terminal, settings: Settings, visual_store: "VisualStore | None" = None
-) -> "Captioner":
+def _captioner(terminal: Terminal, settings: Settings, visual_store: "VisualStore | None") -> "Captioner":
     terminal.progress.update(STAGES["loading"], 0, 0)
     try:
         from pllava_cli.engine import Captioner
@@ -168,15 +166,14 @@ def _captioner(
         terminal.pause()
 
 
-def captioner_arguments(settings: Settings, visual_store: "VisualStore | None" = None) -> dict[str, Any]:
-    """Return what `Captioner` is made with, but for who is told how far it is."""
-    kept = {} if visual_store is None else {"visual_store": visual_store}
+def captioner_arguments(settings: Settings, visual_store: "VisualStore | None") -> dict[str, Any]:
+    """Return the arguments of `Captioner`, all but `on_progress`."""
     return {
         "model": settings.model,
         **checkpoint_options(settings),
         "system": settings.system,
         "decode_timeout_s": settings.decode_timeout_s,
-        **kept,
+        "visual_store": visual_store,
     }
 
 

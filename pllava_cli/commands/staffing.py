@@ -31,7 +31,7 @@ Engine = Literal["local", "ray"]
 
 @dataclass(frozen=True)
 class Staffing:
-    """Where models run; as it stands here one, where the settings say."""
+    """Where models run; the defaults are one model, on the device that the settings name."""
 
     engine: Engine = "local"
     devices: tuple[str, ...] = ()
@@ -44,7 +44,7 @@ class Staffing:
 
 @dataclass(frozen=True)
 class StaffingFlags(OutputFlags):
-    """What commands understand that work off many clips."""
+    """The flags of commands that work off many clips."""
 
     workers: Annotated[
         str | None,

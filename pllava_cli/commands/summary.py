@@ -1,4 +1,4 @@
-"""What `pllava batch` says at its end, and of what it would do."""
+"""What `pllava batch` says at its end, and in a dry run."""
 
 import json
 import shlex

@@ -1,6 +1,6 @@
-"""Works held against a journal and worked off: what every command does that answers for many clips.
+"""What all commands share that answer questions about many clips: works are planned, then worked off.
 
-What the works are and what is said at the end is each command's own.
+What the works are, and what is said at the end, is each command's own.
 """
 
 from collections import deque
@@ -19,10 +19,10 @@ from pllava_cli.commands.summary import End
 from pllava_cli.terminal import Terminal
 
 Warnings = deque[str]
-"""What finding the clips has to say: it may do so from another thread, where nothing may be written."""
+"""What is to be told of finding the clips; it may come up in another thread, which must not write."""
 
 PLANNING_SHOWN = 1000
-"""Clips held against the journal between two updates of the display."""
+"""Clips that are planned between two updates of the display."""
 
 
 def tell(terminal: Terminal, warnings: Warnings) -> None:

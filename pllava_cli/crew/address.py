@@ -56,10 +56,10 @@ class Address:
         return self.text == "local"
 
     def knock(self) -> None:
-        """See that somebody listens.
+        """Make sure that something listens at the address.
 
         Raises:
-            DeviceError: Nobody does.
+            DeviceError: Nothing does.
         """
         if self.text in ("local", "auto"):
             return

@@ -21,7 +21,7 @@ Result = TypeVar("Result")
 
 @dataclass(frozen=True)
 class Assignment:
-    """What is asked of every clip, and by how much at once."""
+    """What is asked of every clip, and how many are decoded and answered at once."""
 
     recording: Recording
     questions: tuple[str | None, ...]
@@ -86,7 +86,7 @@ class Opening:
         """Load.
 
         Raises:
-            PllavaError: It cannot be loaded, or is not what the records would say.
+            PllavaError: It cannot be loaded, or is not the checkpoint that the records are to name.
         """
         from pllava_cli.engine import Captioner
         from pllava_cli.model import heap

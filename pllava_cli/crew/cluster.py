@@ -143,16 +143,20 @@ class Cluster:
         return ActorMember(self._ray, actor.remote(opener), report)
 
     def _connect(self, connect: Callable[[], object]) -> None:
-        """Connect in a thread, of which an end can be waited for; Ray writes there where none should.
+        """Connect in a thread, so that waiting can end; what Ray writes meanwhile is kept from the terminal.
 
         The thread stays: the kernel ends the processes that Ray starts when the thread that started
         them ends, so that none is left when we are killed (PR_SET_PDEATHSIG, man 2 prctl).
         """
+        if self._address.is_local:
+            what, hint, attempts, patience_s = "Ray cannot be started", START_HINT, START_ATTEMPTS, START_S
+        else:
+            what, hint, attempts, patience_s = f"no Ray cluster at {self._address.text}", HINT, 1, CONNECT_S
         failures: list[BaseException] = []
         is_over = threading.Event()
 
         def attempt() -> None:
-            for left in reversed(range(START_ATTEMPTS if self._address.is_local else 1)):
+            for left in reversed(range(attempts)):
                 try:
                     connect()
                     break
@@ -168,12 +172,8 @@ class Cluster:
 
         threading.Thread(target=attempt, daemon=True, name="pllava-ray").start()
         with _silent():
-            is_over.wait(START_S if self._address.is_local else CONNECT_S)
+            is_over.wait(patience_s)
         _take_signals_back()
-        what = (
-            "Ray cannot be started" if self._address.is_local else f"no Ray cluster at {self._address.text}"
-        )
-        hint = START_HINT if self._address.is_local else HINT
         if not is_over.is_set():
             raise DeviceError(f"{what}: it does not answer", hint)
         if failures:

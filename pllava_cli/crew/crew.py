@@ -1,8 +1,7 @@
-"""The crew: jobs handed to whichever worker has room, what they make of them handed on as it comes.
+"""The crew: hands jobs to whichever worker has room, and hands on what is made of them as it comes.
 
-A worker that dies is replaced. What it had is suspected: each of its clips is given to a worker that has
-nothing else meanwhile, so that one that takes its worker with it a second time is known for certain, and
-costs its own record and no more.
+A worker that dies is replaced. The clips that it had are suspects: each is given to a worker that has nothing
+else meanwhile. So a clip that kills a second worker is known for certain, and costs only its own record.
 """
 
 import time
@@ -25,8 +24,8 @@ from pllava_cli.recording import Recording
 from pllava_cli.video.probe import shown_name
 
 MOST_DEATHS = 5
-"""Of workers at one post in a row, with nothing made between: then it is the post that is at fault. Two
-clips that each kill their worker, next to each other, account for three."""
+"""So many in a row at one post, with nothing made between, are the post's fault. Two clips that kill their
+workers, one after the other, account for three."""
 CLOSING_S = 10.0
 """How long workers with nothing left to do may take to end by themselves."""
 SLOW_S = 60.0

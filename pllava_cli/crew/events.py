@@ -59,7 +59,7 @@ class Refused:
 
 @dataclass(frozen=True)
 class Died:
-    """A worker is no more: its process has ended, or an error has come up that is nobody's clip."""
+    """A worker is no more: its process has ended, or an error has come up for which no clip is to blame."""
 
     cause: str
     """In a few words."""

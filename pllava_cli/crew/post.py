@@ -94,7 +94,7 @@ class Post:
             self.deaths = 0
 
     def leave(self) -> list[Ticket]:
-        """Be without a member; returns what the last one had."""
+        """Let go of the member; returns what it had."""
         left = list(self.tickets.values())
         self._waited_s, self._worked_s = self.waited_s, self.worked_s
         self.member, self.ready, self._last, self.is_alone = None, None, None, False

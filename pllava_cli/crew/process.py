@@ -19,6 +19,7 @@ from typing import Any
 from pllava_cli.crew.events import LAST, Died, Event, Ticket
 from pllava_cli.crew.worker import Opener, Worker, died_of, tried
 from pllava_cli.errors import DeviceError, PllavaError
+from pllava_cli.signals import cause_of_death
 
 BOOT = (
     "import json, sys; sys.path[:] = json.loads(sys.argv[1]); "
@@ -70,7 +71,7 @@ class ProcessMember:
                 while not isinstance(event := self._connection.recv(), LAST):
                     self._report(event)
             except (EOFError, OSError):
-                event = Died(_cause_of_death(self._process))
+                event = Died(cause_of_death(self._process.wait()))
         self._process.wait()
         self._report(event)
 
@@ -95,7 +96,7 @@ def do(task: Callable[[], Any], environment: Mapping[str, str]) -> Any:
             connection.send(("do", task))
             done = connection.recv()
         except (EOFError, OSError):
-            cause = _cause_of_death(process)
+            cause = cause_of_death(process.wait())
             raise DeviceError(f"a look at the devices failed: {cause}", "see `pllava doctor`") from None
         except BaseException:  # Ctrl-C
             process.kill()
@@ -123,13 +124,6 @@ def _start(environment: Mapping[str, str]) -> tuple[subprocess.Popen[bytes], Con
             start_new_session=True,
         )
     return process, connection
-
-
-def _cause_of_death(process: subprocess.Popen[bytes]) -> str:
-    status = process.wait()
-    if status < 0:
-        return f"killed by {signal.Signals(-status).name}"
-    return f"exit status {status}"
 
 
 def main(descriptor: int) -> None:

@@ -1,6 +1,6 @@
-"""A worker as it is where the model runs: one pipeline in a thread, asked and heard from others.
+"""A worker at the place where the model runs: one pipeline in a thread, which others give jobs and hear from.
 
-The same in a process of this machine and in an actor of a cluster; only the way there differs.
+It is the same in a process of this machine and in an actor of a cluster; only the way there differs.
 """
 
 import threading

@@ -117,11 +117,10 @@ def tell(scene: Scene, rng: Random) -> str:
             both = f"a {noun(thing)} and a {noun(scene.things[partner])}"
             sentences.append(f"{both} {style.together[thing.actions[0].kind]}")
             continue
-        sentence = f"a {noun(thing)} " + ", then ".join(style.says(action) for action in thing.actions)
-        if one_after_another and place < 2:
-            sentence = _ORDINALS[place] + sentence
-        sentences.append(sentence)
-    return " ".join(_sentence(text) for text in style.with_background(scene, sentences))
+        lead = _ORDINALS[place] if one_after_another and place < 2 else ""
+        says = ", then ".join(style.says(action) for action in thing.actions)
+        sentences.append(f"{lead}a {noun(thing)} {says}")
+    return " ".join(sentence(text) for text in style.with_background(scene, sentences))
 
 
 def noun(thing: Thing) -> str:
@@ -129,8 +128,9 @@ def noun(thing: Thing) -> str:
     return f"{thing.size} {thing.colour} {thing.shape}"
 
 
-def _sentence(text: str) -> str:
-    return text[0].upper() + text[1:] + "."
+def sentence(text: str) -> str:
+    """A text with a capital and a full stop."""
+    return f"{text[:1].upper()}{text[1:]}."
 
 
 class _Style:
@@ -180,8 +180,6 @@ _BACKGROUND = re.compile(
     rf"|background (?:changes|turns) from (?P<before>{_any(BACKGROUNDS)}) to (?P<after>{_any(BACKGROUNDS)}))"
 )
 _WAYS = {word: name for name, words in DIRECTION_WORDS.items() for word in words}
-
-
 _DETAILS = {"move": _any(list(_WAYS)), "blink": _any(TIMES), "recolour": _any(COLOURS)}
 
 

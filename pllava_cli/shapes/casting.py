@@ -6,6 +6,7 @@ Python's own generator is used, whose numbers are the same on every machine and 
 import math
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from itertools import pairwise
 from random import Random
 
@@ -81,20 +82,12 @@ def _plot(rng: Random, count: int) -> Plot:
     """Draw what happens: to each by itself, to two together, or to one or two in turn."""
     chance = rng.random()
     if count >= 2 and chance < 0.20:
-        return _swap if rng.random() < 0.5 else _collide
+        return partial(_pair, kind="swap" if rng.random() < 0.5 else "collide")
     return _in_turn if chance < 0.42 else _each_by_itself
 
 
 def _each_by_itself(rng: Random, things: list[Thing]) -> tuple[Thing, ...]:
     return tuple(replace(thing, actions=(_action(rng, thing, _kind(rng), 0.0, 1.0),)) for thing in things)
-
-
-def _swap(rng: Random, things: list[Thing]) -> tuple[Thing, ...]:
-    return _pair(rng, things, "swap")
-
-
-def _collide(rng: Random, things: list[Thing]) -> tuple[Thing, ...]:
-    return _pair(rng, things, "collide")
 
 
 def _strangers(rng: Random, count: int) -> list[Thing]:

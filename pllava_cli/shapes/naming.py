@@ -31,11 +31,6 @@ def names_ever(scene: Scene) -> set[str]:
     return {thing.name for thing in scene.things} | later
 
 
-def sentence(text: str) -> str:
-    """A text with a capital and a full stop."""
-    return f"{text[:1].upper()}{text[1:]}."
-
-
 def with_article(name: str) -> str:
     """A name with "a" or "an"."""
     return f"{'an' if name.startswith('o') else 'a'} {name}"

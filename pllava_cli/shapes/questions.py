@@ -8,8 +8,8 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from random import Random
 
-from pllava_cli.shapes.captions import VERBS, detail
-from pllava_cli.shapes.naming import does, doing, in_turn, names_ever, sentence, with_article
+from pllava_cli.shapes.captions import VERBS, detail, sentence
+from pllava_cli.shapes.naming import does, doing, in_turn, names_ever, with_article
 from pllava_cli.shapes.scene import COLOURS, PAIRED, SHAPES, Action, Kind, Scene, Thing, moves
 
 NUMBERS = ("None", "One", "Two", "Three", "Four")

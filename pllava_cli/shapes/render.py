@@ -82,15 +82,14 @@ def film(seed: int) -> Film:
 
 def draw(scene: Scene, how: Film, time: float) -> Picture:
     """The picture of a scene at a moment from 0 to 1, [side, side, 3] RGB, without grain."""
-    tint = _Tint(how.tint)
     side = how.side
     light = np.linspace(-how.shade / 2, how.shade / 2, side, dtype=np.float32)[None, :, None]
-    base = np.array(tint(BACKGROUNDS_RGB[scene.background_at(time)]), np.float32)
+    base = np.array(_tinted(BACKGROUNDS_RGB[scene.background_at(time)], how.tint), np.float32)
     picture = np.broadcast_to(np.clip(base + light, 0, 255), (side, side, 3)).astype(np.uint8)
     for thing in scene.things:
         state = thing.at(time)
         if state.visible:
-            _paint(picture, thing.shape, state, tint(COLOURS_RGB[state.colour]))
+            _paint(picture, thing.shape, state, _tinted(COLOURS_RGB[state.colour], how.tint))
     return picture
 
 
@@ -167,17 +166,12 @@ def _bgr(picture: Picture) -> Picture:
     return np.asarray(cv2.cvtColor(picture, cv2.COLOR_RGB2BGR), np.uint8)
 
 
-class _Tint:
-    """Colours of one clip: each a little off its standard, always the same way."""
-
-    def __init__(self, seed: int) -> None:
-        self._seed = seed
-
-    def __call__(self, rgb: tuple[int, int, int]) -> tuple[int, int, int]:
-        rng = Random(f"tint {self._seed} {rgb}")
-        light = rng.uniform(-14, 14)
-        red, green, blue = (min(max(round(level + light + rng.uniform(-9, 9)), 0), 255) for level in rgb)
-        return red, green, blue
+def _tinted(rgb: tuple[int, int, int], seed: int) -> tuple[int, int, int]:
+    """A colour as it is in one clip: a little off its standard, always the same way."""
+    rng = Random(f"tint {seed} {rgb}")
+    light = rng.uniform(-14, 14)
+    red, green, blue = (min(max(round(level + light + rng.uniform(-9, 9)), 0), 255) for level in rgb)
+    return red, green, blue
 
 
 def _paint(picture: Picture, shape: str, state: State, rgb: tuple[int, int, int]) -> None:

@@ -8,8 +8,8 @@ from collections.abc import Callable
 from dataclasses import replace
 from random import Random
 
-from pllava_cli.shapes.captions import DIRECTION_WORDS, TIMES
-from pllava_cli.shapes.naming import does, doing, in_turn, paired, sentence, with_article
+from pllava_cli.shapes.captions import DIRECTION_WORDS, TIMES, sentence
+from pllava_cli.shapes.naming import does, doing, in_turn, paired, with_article
 from pllava_cli.shapes.posing import (
     AXES,
     LASTING,

@@ -72,5 +72,5 @@ def device(asked: str) -> str:
 
 
 def name_of(base: Checked) -> str:
-    """By what adapter_config.json is to name the base: its name, or its folder."""
+    """What adapter_config.json is to call the base: its name, or its folder."""
     return str(base.folder) if base.checkpoint.origin == registry.GIVEN else base.checkpoint.name

@@ -125,7 +125,7 @@ class ClipStore:
         """
         kept = self._kept_of(clip)
         if kept is not None:
-            return self.look.fill(self._mapped()[kept.first : kept.first + kept.count])
+            return self.look.fill(self._rows(kept))
         if self._decoder is None:
             self._decoder = Decoder()
         return self.look.fill(self.look.at(clip, self._decoder))
@@ -162,7 +162,7 @@ class ClipStore:
         """Where a kept clip's pictures begin among all, and the pictures [T, S, S, 3]."""
         kept = self._kept_of(clip)
         assert kept is not None, "only what is kept has a place"
-        return kept.first, self._mapped()[kept.first : kept.first + kept.count]
+        return kept.first, self._rows(kept)
 
     def keeps(self, clips: Iterable[ClipRef]) -> bool:
         """Whether all of the clips are kept decoded."""
@@ -209,20 +209,19 @@ class ClipStore:
                 file.write(content)
             kept = _Kept(first, len(pictures), zlib.crc32(content))
             with self._lock, (self._folder / INDEX_FILE).open("a", encoding="utf-8") as index:
-                index.write(json.dumps({"clip": key, **asdict(kept)}) + "\n")
+                index.write(_index_line(key, kept) + "\n")
                 self._kept[key] = kept
         except OSError:  # no space: what is not kept is decoded again
             with self._lock:
                 self._limit = 0
 
-    def _mapped(self) -> Frames:
+    def _rows(self, kept: _Kept) -> Frames:
         if self._pictures is None:
-            assert self._folder is not None, "only what lies in a folder is kept"
-            content = np.memmap(self._folder / PICTURES_FILE, np.uint8, "r")
+            content = np.memmap(self.folder / PICTURES_FILE, np.uint8, "r")
             whole = len(content) // self._picture_bytes  # what a full disk has torn is not looked at
             shape = (whole, *self.look.picture_shape)
             self._pictures = content[: whole * self._picture_bytes].reshape(shape)
-        return self._pictures
+        return self._pictures[kept.first : kept.first + kept.count]
 
     def _open(self, folder: Path) -> None:
         """Take over what an earlier start has kept, or begin anew."""
@@ -236,7 +235,7 @@ class ClipStore:
         with file.open("rb") as stream:
             for line in lines[1:]:
                 self._take_over(line, stream)
-        whole = [json.dumps({"clip": key, **asdict(kept)}) for key, kept in self._kept.items()]
+        whole = [_index_line(key, kept) for key, kept in self._kept.items()]
         if whole != lines[1:]:
             index.write_text("\n".join([head, *whole, ""]), encoding="utf-8")
 
@@ -251,6 +250,10 @@ class ClipStore:
         if len(content) == kept.count * self._picture_bytes and zlib.crc32(content) == kept.checksum:
             self._kept[key] = kept
             self._used = max(self._used, kept.first + kept.count)
+
+
+def _index_line(key: str, kept: _Kept) -> str:
+    return json.dumps({"clip": key, **asdict(kept)})
 
 
 def _key(clip: ClipRef) -> str:

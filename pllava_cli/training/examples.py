@@ -1,7 +1,7 @@
 """From data files to examples, with everything that is wrong found before training starts.
 
-Looking and judging are apart: a look at the data tells all that is wrong with it, whatever is to become
-of it; only then are bad lines refused or left out.
+Looking and judging are apart: first everything that is wrong with the data is found; only then are bad
+lines refused or left out.
 """
 
 import json

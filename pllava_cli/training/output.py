@@ -82,7 +82,7 @@ def writing(folder: Path, cure: str, named: Path | None = None) -> Iterator[None
     """Tell in one way that a folder could not be written, whoever wrote it.
 
     Args:
-        folder: It or what is in it; errors of other places pass as they are, but for a full disk.
+        folder: What is written, or where; errors about other places pass as they are, but for a full disk.
         cure: The hint.
         named: What the message names; None: the folder, or what is in it.
 

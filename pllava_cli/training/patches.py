@@ -6,6 +6,7 @@ the decoded pictures, row by row. A training step is left with the projector and
 """
 
 import json
+import math
 import os
 import zlib
 from collections.abc import Callable, Sequence
@@ -35,7 +36,7 @@ class Patches:
         rows, columns = model.config.patch_grid
         self._store, self._model, self._dtype = store, model, dtype
         self._shape = (rows * columns, model.config.vision_config.hidden_size)
-        self._row_bytes: int = rows * columns * model.config.vision_config.hidden_size * dtype.itemsize
+        self._row_bytes = math.prod(self._shape) * dtype.itemsize
         self._folder = store.folder
         known = {"tower": _checksum(model), "dtype": str(dtype), "clips": store.digest}
         self._head = json.dumps(known)

@@ -42,7 +42,7 @@ class RunFolder:
         self._file = path / TRAINING_FILE
         self._lock: IO[bytes] | None = None
         self._made: list[Path] = []
-        """What `open` has made, or has made place for; the deepest first."""
+        """Paths that were not there before `open`, the deepest first."""
 
     def check(self) -> None:
         """Refuse a folder that holds something else, or a run that is finished.
@@ -76,7 +76,7 @@ class RunFolder:
             UsageError: It was begun with other settings, or another process trains there.
         """
         self.check()
-        ours = (self.cache, self.path / "lock", self.path, *self.path.parents)
+        ours = (self.cache, self.path / _LOCK, self.path, *self.path.parents)
         self._made = [each for each in ours if not each.exists()]
         try:
             self.path.mkdir(parents=True, exist_ok=True)

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from pllava_cli.model.processing import Processor
 from pllava_cli.model.tokenizer import Tokenizer
-from pllava_cli.prompts import Message, Template
+from pllava_cli.prompts import Template
 from pllava_cli.training.data import Conversation
 
 IGNORED = -100
@@ -58,22 +58,23 @@ class Tokenization:
         Raises:
             UntrainableError: It is too long, or says what only the template may say.
         """
-        first, *rest = conversation.turns
-        messages = [*self._template.turns(first.text)]
+        turns = conversation.turns
+        messages = [*self._template.turns(turns[0].text)]
         ids: list[int] = []
         answered: list[bool] = []
         known: list[int] = []  # of all turns so far, as they are read
-        for number in range(0, len(conversation.turns), 2):
+        for number in range(0, len(turns), 2):
             if number:
-                messages.append(rest[number - 1])
+                messages.append(turns[number])
             before = self._template.render(messages, conversation.system)
-            messages.append(Message("assistant", rest[number].text))
+            messages.append(turns[number + 1])
             after = self._template.render(messages, conversation.system)
             asked, whole = self._tokenizer.encode(before), self._tokenizer.encode(after)
             if asked[: len(known)] != known:
                 raise UntrainableError("the tokenizer joins one turn with the next")
             prompt = asked[len(known) :]
-            answer = self._trimmed(self._answer(asked, whole, after[len(before) :]))
+            answer = self._answer(asked, whole, after[len(before) :])
+            self._check_end(answer)
             ids += [*prompt, *answer]
             answered += [False] * len(prompt) + self._spoken(answer)
             known = whole
@@ -91,10 +92,9 @@ class Tokenization:
             raise UntrainableError("the tokenizer joins the answer with the prompt")
         return anchored[len(anchor) :]
 
-    def _trimmed(self, answer: list[int]) -> list[int]:
+    def _check_end(self, answer: list[int]) -> None:
         if self._end_id is not None and answer.count(self._end_id) != 1:
             raise UntrainableError(f"an answer holds {self._template.assistant_end.strip()}, which ends it")
-        return answer
 
     def _spoken(self, answer: list[int]) -> list[bool]:
         """Which ids of an answer the model says: up to the end of its turn, not the line's end after it."""

@@ -14,12 +14,13 @@ import psutil
 from pllava_cli.errors import ClipError
 from pllava_cli.phrases import counted
 from pllava_cli.video.ffmpeg_log import FfmpegLog
+from pllava_cli.video.index import SpliceRefused
 from pllava_cli.video.limits import MAX_FRAMES_BYTES, MAX_FRAMES_SHARE
 from pllava_cli.video.opening import Opening
 from pllava_cli.video.report import ClipHeader, DecodeReport, Method, Timeline, make_report
 from pllava_cli.video.sampling import Selection, choose
 from pllava_cli.video.scan import Frames, Pictures, scan
-from pllava_cli.video.splice import SpliceRefused, open_spliced
+from pllava_cli.video.splice import open_spliced
 
 
 def new_frames(shape: tuple[int, ...]) -> Frames:
@@ -65,7 +66,7 @@ class ClipReader(Opening[tuple[Frames, DecodeReport]]):
         timeline = Timeline(spliced.times_s, complete=True)
         choice = choose(timeline.times_s, self.selection, header.fps, header.hidden)
         report = make_report(header, self.selection, choice, timeline, "splice")
-        self._check_segment(report)
+        check_start(self.name, self.selection, report.duration_s)
         distinct, rows = np.unique(choice.shown, return_inverse=True)
         frames: Frames | None = None
 
@@ -86,19 +87,25 @@ class ClipReader(Opening[tuple[Frames, DecodeReport]]):
     def _walk(self, pictures: Pictures, method: Method) -> tuple[Frames, DecodeReport]:
         found = scan(pictures, self.selection, self._allocate, self.progress)
         report = make_report(pictures.header, self.selection, found.choice, found.timeline, method)
-        self._check_segment(report)
+        check_start(self.name, self.selection, report.duration_s)
         return found.frames, report
-
-    def _check_segment(self, report: DecodeReport) -> None:
-        start_s = self.selection.start_s
-        if start_s is not None and start_s > 0 and start_s >= report.duration_s:
-            raise ClipError(
-                f"{self.name} is {report.duration_s:.3f} s long, the segment starts at {start_s:g} s",
-                "choose an earlier start",
-            )
 
     def _allocate(self, shape: tuple[int, ...]) -> Frames:
         return allocated(self.name, shape, self.allocate)
+
+
+def check_start(name: str, selection: Selection, duration_s: float) -> None:
+    """Make sure that a segment starts within its clip, whose name is for the message.
+
+    Raises:
+        ClipError: It does not.
+    """
+    start_s = selection.start_s
+    if start_s is not None and start_s > 0 and start_s >= duration_s:
+        raise ClipError(
+            f"{name} is {duration_s:.3f} s long, the segment starts at {start_s:g} s",
+            "choose an earlier start",
+        )
 
 
 def allocated(name: str, shape: tuple[int, ...], allocate: Callable[[tuple[int, ...]], Frames]) -> Frames:

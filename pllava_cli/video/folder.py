@@ -15,7 +15,7 @@ import cv2
 import numpy as np
 
 from pllava_cli.errors import ClipError
-from pllava_cli.video.decode import allocated, new_frames
+from pllava_cli.video.decode import allocated, check_start, new_frames
 from pllava_cli.video.limits import MAX_PICTURE_FILE_BYTES, MAX_PICTURE_PIXELS, MAX_PICTURES
 from pllava_cli.video.probe import shown_name
 from pllava_cli.video.report import ClipHeader, DecodeReport, Timeline, make_report
@@ -68,12 +68,7 @@ class FolderReader:
         """
         names = self._names()
         selection, count = self.selection, len(names)
-        if selection.start_s is not None and 0 < selection.start_s >= count / FRAMES_FPS:
-            raise ClipError(
-                f"{self.name} is {count / FRAMES_FPS:.3f} s long, the segment starts at"
-                f" {selection.start_s:g} s",
-                "choose an earlier start",
-            )
+        check_start(self.name, selection, count / FRAMES_FPS)
         numbers = numbered_indices(count, selection.n, FRAMES_FPS, selection.start_s, selection.end_s)
         frames = self._frames(names, numbers)
         height, width = frames.shape[1:3]

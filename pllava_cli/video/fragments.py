@@ -98,9 +98,8 @@ def _runs(
     runs, follows = [], base
     for box in track.get(b"trun", []):
         run = _run(box, dts, base, follows, columns, file_size)
-        if len(run):
-            runs.append(run[:-1])
-            dts, follows = int(run[-1, 0]), int(run[-1, 4])
+        runs.append(run[:-1])
+        dts, follows = int(run[-1, 0]), int(run[-1, 4])
     return [run for run in runs if len(run)]
 
 

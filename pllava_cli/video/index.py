@@ -14,8 +14,6 @@ from numpy.typing import NDArray
 
 MAX_PACKETS = 10_000_000
 """46 hours at 60 pictures a second; a table that claims more is refused before it is expanded."""
-
-
 MIN_DISTANCE_S = 1e-5
 """Pictures closer together have no times of their own: nothing films at 100,000 pictures a second."""
 

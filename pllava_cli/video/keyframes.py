@@ -1,8 +1,8 @@
 """What the packets of VP8, VP9, Motion JPEG and ProRes say of themselves in their first bytes.
 
-For a keyframe that is its identity, format and size. Two keyframes with
-one identity are decoded alike, wherever in the clip a decoder starts. A packet that the container calls
-a keyframe and that is none is refused: containers are not always right.
+For a keyframe that is its identity, which holds format and size. Two keyframes with one identity are decoded
+alike, wherever in the clip a decoder starts. A packet that the container calls a keyframe, but that is none,
+is refused: containers are not always right.
 """
 
 from dataclasses import replace

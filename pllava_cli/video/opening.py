@@ -67,11 +67,11 @@ class Opening(ABC, Generic[Read]):
         self.log.clear()
         with plain_name(self.clip) as target:
             try:
-                return self.read_with_opencv(target)
+                return self._read_with_opencv(target)
             except UnshowableError as cause:
-                return self.read_with_pyav(target, cause)
+                return self._read_with_pyav(target, cause)
 
-    def read_with_opencv(self, target: str) -> Read:
+    def _read_with_opencv(self, target: str) -> Read:
         """Read by OpenCV.
 
         Raises:
@@ -90,7 +90,7 @@ class Opening(ABC, Generic[Read]):
                     raise UnshowableError("OpenCV cannot decode its AV1 pictures", needs_av=True) from None
                 raise UnshowableError("no picture in it can be decoded") from None
 
-    def read_with_pyav(self, target: str, cause: UnshowableError) -> Read:
+    def _read_with_pyav(self, target: str, cause: UnshowableError) -> Read:
         """Read by PyAV what OpenCV cannot show because of `cause`."""
         try:
             from pllava_cli.video.pyav import AvPictures

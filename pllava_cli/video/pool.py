@@ -1,8 +1,8 @@
 """Many clips decoded several at a time, ahead of whoever takes them.
 
 A thread waits for each decoder process, so that clips are decoded while the taker is at work; how far
-ahead is bounded. Whoever is interrupted waits for no clip: the processes are ended in the midst of
-theirs, and with them the waiting of the threads.
+ahead is bounded. An interruption waits for no clip: the processes are ended in the middle of theirs, and
+so the threads that wait for them end too.
 """
 
 import threading
@@ -18,7 +18,7 @@ from pllava_cli.video.reader import Decoder
 AHEAD = 4
 """Items for each decoder that may be under way or wait to be taken, where it is not said."""
 ABORT_EVERY_S = 0.02
-"""A decoder may just be starting its process when it is first told to end it."""
+"""Decoders are told to end until they do: one may be just starting its process when it is told first."""
 
 Item = TypeVar("Item")
 Made = TypeVar("Made")

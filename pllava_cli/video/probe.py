@@ -116,7 +116,7 @@ def _unreadable(name: str, error: OSError | ValueError) -> PllavaError:
 
 
 def _is_text(head: bytes) -> bool:
-    """Recognise text by its first characters; what is really video there has bytes below 32 or above 126."""
+    """Recognise text by its first characters, where video has bytes below 32 or above 126."""
     head = head.removeprefix(b"\xef\xbb\xbf").lstrip()
     if head.startswith(b"YUV4MPEG2"):
         return False

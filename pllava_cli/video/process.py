@@ -11,7 +11,6 @@ import json
 import os
 import pickle
 import queue
-import signal
 import subprocess
 import sys
 import tempfile
@@ -24,6 +23,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pllava_cli.errors import ClipError, PllavaError
+from pllava_cli.signals import cause_of_death
 from pllava_cli.video.handover import map_frames
 from pllava_cli.video.limits import MAX_DECODER_BYTES
 from pllava_cli.video.probe import shown_name
@@ -127,7 +127,7 @@ class DecodeWorker:
         return [(start_s, end_s) for start_s, end_s in found]
 
     def _ask(self, clip: Path, request: dict[str, Any], timeout_s: float) -> dict[str, Any]:
-        """Return the answer to a request, once it is no longer one of progress."""
+        """Send a request and return its answer; each sign of progress renews the time that it may take."""
         starts_s = max(START_TIMEOUT_S, timeout_s)
         if not self._ready:
             started = self._hear(starts_s)
@@ -148,7 +148,7 @@ class DecodeWorker:
             self._process.stdin.write(json.dumps(message).encode() + b"\n")
             self._process.stdin.flush()
         except OSError:
-            raise WorkerDiedError(self._cause_of_death()) from None
+            raise WorkerDiedError(cause_of_death(self._process.wait())) from None
 
     def _hear(self, timeout_s: float) -> dict[str, Any]:
         try:
@@ -156,7 +156,7 @@ class DecodeWorker:
         except queue.Empty:
             raise WorkerSilentError from None
         if answer is None:
-            raise WorkerDiedError(self._cause_of_death())
+            raise WorkerDiedError(cause_of_death(self._process.wait()))
         return answer
 
     def _listen(self) -> None:
@@ -178,12 +178,6 @@ class DecodeWorker:
                 pass  # no Linux, or a container that forbids it
             self._folder = tempfile.TemporaryDirectory(prefix="pllava-frames-", ignore_cleanup_errors=True)
         return self._folder.name
-
-    def _cause_of_death(self) -> str:
-        status = self._process.wait()
-        if status < 0:
-            return f"killed by {signal.Signals(-status).name}"
-        return f"exit status {status}"
 
 
 def _error(error: dict[str, str], name: str) -> Exception:

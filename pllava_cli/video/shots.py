@@ -1,7 +1,7 @@
 """Where a clip cuts from one shot to the next, by PySceneDetect. Runs inside the decode worker.
 
-PySceneDetect would open the file itself; here its detector is only shown pictures, small ones, which came
-out of the guarded decoders. So a cut is a picture's number, and its time the one that frames are sampled by.
+PySceneDetect would open the file itself. Here its detector only sees small copies of the pictures that our
+own decoders give. So a cut is a picture's number, and its time is the one by which frames are sampled.
 """
 
 import math

@@ -28,9 +28,8 @@ from pllava_cli.video.matroska import read_matroska
 from pllava_cli.video.mp4 import read_mp4
 from pllava_cli.video.mux import TICK_MS, splice_header
 from pllava_cli.video.plan import plan_captures
+from pllava_cli.video.probe import MP4_BOXES
 from pllava_cli.video.streams import Stream, open_stream
-
-__all__ = ["SpliceRefused", "SplicedClip", "open_spliced"]
 
 MAX_REPLACED_BYTES = 256 << 20
 """Most bytes of rewritten packets carried in a splice's header."""
@@ -48,7 +47,7 @@ def open_spliced(path: Path) -> "SplicedClip":
     """
     with _opened(path) as (file, status):
         head = file.read(12)
-        if head[4:8] in (b"ftyp", b"moov", b"mdat", b"free", b"skip", b"wide", b"pnot"):
+        if head[4:8] in MP4_BOXES:
             index = read_mp4(file, status.st_size)
         elif head[:4] == b"\x1a\x45\xdf\xa3":
             index = read_matroska(file, status.st_size)
@@ -67,8 +66,6 @@ class SplicedClip:
         self._identity = identity
         self.index = index
         """The container's index."""
-        self.codec = index.codec
-        """The codec's name, in FFmpeg's spelling."""
         self.times_s = index.times_s
         """float64 [m]: shown time of every picture, in shown order, from the first one's."""
 

@@ -8,6 +8,7 @@ other parameters) is checked at the start of each run against the first packet o
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable
+from functools import partial
 from typing import BinaryIO
 
 from pllava_cli.video import av1, keyframes
@@ -174,24 +175,23 @@ class JpegStream(KeyedStream):
             raise SpliceRefused("pictures of another height than the track's")
 
 
+_STREAMS: dict[str, Callable[[PacketIndex, BinaryIO], Stream]] = {
+    "h264": NalStream,
+    "hevc": NalStream,
+    "prores": ProResStream,
+    "mpeg4": Mpeg4Stream,
+    "mjpeg": JpegStream,
+    "av1": Av1Stream,
+    "vp8": partial(KeyedStream, identity=keyframes.vp8_identity),
+    "vp9": partial(KeyedStream, identity=keyframes.vp9_identity),
+}
+"""By the codecs that the container readers know."""
+
+
 def open_stream(index: PacketIndex, file: BinaryIO) -> Stream:
     """The packets of a clip, by its codec.
 
     Raises:
-        SpliceRefused: The codec is not known here, or the stream is one that must not be spliced.
+        SpliceRefused: The stream is one that must not be spliced.
     """
-    if index.codec in ("h264", "hevc"):
-        return NalStream(index, file)
-    if index.codec == "prores":
-        return ProResStream(index, file)
-    if index.codec == "mpeg4":
-        return Mpeg4Stream(index, file)
-    if index.codec == "mjpeg":
-        return JpegStream(index, file)
-    if index.codec == "av1":
-        return Av1Stream(index, file)
-    identities = {
-        "vp8": keyframes.vp8_identity,
-        "vp9": keyframes.vp9_identity,
-    }
-    return KeyedStream(index, file, identities[index.codec])
+    return _STREAMS[index.codec](index, file)

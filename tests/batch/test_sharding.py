@@ -18,7 +18,7 @@ def works(count: int) -> list[Work]:
 
 def test_shards_share_out_everything_about_evenly() -> None:
     everything = works(1000)
-    shards = [list(shard(everything, index, 4)) for index in (1, 2, 3, 4)]
+    shards = [list(shard(everything, Shard(index, 4))) for index in (1, 2, 3, 4)]
     assert sorted(work.clip.id for part in shards for work in part) == sorted(
         work.clip.id for work in everything
     )
@@ -30,12 +30,12 @@ def test_shards_share_out_everything_about_evenly() -> None:
 
 
 def test_a_shard_stays_when_clips_are_added() -> None:
-    before, after = (set(shard(works(count), 2, 3)) for count in (100, 200))
+    before, after = (set(shard(works(count), Shard(2, 3))) for count in (100, 200))
     assert before <= after and after - before <= set(works(200)[200:])
 
 
 def test_one_shard_is_everything_and_ids_decide_for_good() -> None:
-    assert list(shard(works(5), 1, 1)) == works(5)
+    assert list(shard(works(5), Shard(1, 1))) == works(5)
     # Journals of earlier runs rely on it: its SHA-256 begins with 16 digits that are 2 modulo 4.
     assert [index for index in (1, 2, 3, 4) if Shard(index, 4).holds("clip-0123456789")] == [3]
 

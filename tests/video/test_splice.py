@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 
 from pllava_cli.video import splice
-from pllava_cli.video.splice import SpliceRefused, open_spliced
+from pllava_cli.video.index import SpliceRefused
+from pllava_cli.video.splice import open_spliced
 from tests.video.splice_helpers import REFUSED, SPLICED, decode_all, ffmpeg
 
 

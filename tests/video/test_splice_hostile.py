@@ -10,7 +10,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from pllava_cli.video.splice import SpliceRefused, open_spliced
+from pllava_cli.video.index import SpliceRefused
+from pllava_cli.video.splice import open_spliced
 from tests.video.splice_helpers import decode_all
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -13,7 +13,7 @@ from pllava_cli.batch.work import Work
 from pllava_cli.errors import UsageError
 from pllava_cli.evaluation.benchmarks.entry import LONGEST_S
 from pllava_cli.evaluation.items import NOT_ANSWERED, Benchmark, Item, Said
-from pllava_cli.inputs import Clip, clip_id
+from pllava_cli.inputs import Clip
 from pllava_cli.jsonlines import LineError, is_torn, lines
 from pllava_cli.phrases import counted
 from pllava_cli.recordfile import HEAD, Parsed, parse
@@ -90,7 +90,7 @@ class _Found:
 
 
 def _clip(path: Path) -> Clip:
-    return Clip(path, clip_id(path))
+    return Clip.at(path)
 
 
 def _key(item: Item, recording: Recording) -> Key:
