@@ -29,7 +29,7 @@ def works(benchmark: Benchmark) -> list[Work]:
     for item in benchmark.items:
         questions.setdefault((item.clip, item.start_s, item.end_s), {})[item.prompt] = None
     return [
-        Work(_clip(path), Segment(0, start_s, end_s), tuple(prompts))
+        Work(Clip.at(path), Segment(0, start_s, end_s), tuple(prompts))
         for (path, start_s, end_s), prompts in questions.items()
     ]
 
@@ -89,13 +89,9 @@ class _Found:
     timestamps_s: tuple[float, ...]
 
 
-def _clip(path: Path) -> Clip:
-    return Clip.at(path)
-
-
 def _key(item: Item, recording: Recording) -> Key:
     segment = Segment(0, item.start_s, item.end_s)
-    return Key.of(recording.record(_clip(item.clip), segment, item.prompt, file=None))
+    return Key.of(recording.record(Clip.at(item.clip), segment, item.prompt, file=None))
 
 
 def _said(item: Item, found: _Found | None) -> Said:
