@@ -14,6 +14,11 @@ from tests.commands.conftest import Result
 from tests.hub import server
 
 REPO = "someone/birds"
+SHARD = "model-00001-of-00002.safetensors"
+NEWER = "f" * 40
+"""A commit that the hub has later."""
+PAGE = b"<html><body>Please sign in to this network</body></html>"
+Run = Callable[..., Result]
 
 
 def safetensors(**tensors: int) -> bytes:
@@ -76,6 +81,21 @@ def hub(cache: Path, monkeypatch: pytest.MonkeyPatch, isolated: Path) -> Iterato
         close_session()
         yield hub
         close_session()
+
+
+def here(folder: Path) -> dict[str, bytes]:
+    """The files of a folder, by name."""
+    return server.folder_files(folder) if folder.is_dir() else {}
+
+
+def partials(cache: Path) -> list[Path]:
+    """What has come of files that are not whole."""
+    return sorted(cache.rglob("*.incomplete"))
+
+
+def locate(name: str = "birds") -> Path:
+    """The folder in which runs find a checkpoint."""
+    return registry.locate(registry.find(name), offline=False)
 
 
 def write_registry(text: str) -> None:
