@@ -14,6 +14,11 @@ def counted(count: int | str, one: str, many: str = "") -> str:
     return f"{count} {one if str(count) == '1' else many or one + 's'}"
 
 
+def figure(value: float) -> str:
+    """Return a measured number, 0 or greater, in three digits, never as a power of ten: `2610`, `0.52`."""
+    return f"{value:.0f}" if value >= 99.5 else f"{value:.3g}"
+
+
 def share(part: int, whole: int, what: str, one: str, many: str) -> str:
     """Return how many of how many do something: `1 of 2 clips is missing`, `0 of 1 clip are missing`.
 

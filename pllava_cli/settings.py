@@ -18,6 +18,9 @@ from pllava_cli.errors import UsageError
 from pllava_cli.precisions import DTYPES, ENCODINGS, QUANTIZATIONS
 from pllava_cli.weightsfile import LIMITS
 
+ANOTHER_VALUE = "give another value, or leave it out: it has a default"
+"""What to do about a value that is not taken, where the message has said which are."""
+
 
 @dataclass(frozen=True)
 class Settings:
@@ -240,6 +243,8 @@ def described(settings: Settings) -> list[tuple[str, str, str]]:
     def shown(value: Any) -> str:
         if isinstance(value, tuple):
             return ",".join(map(str, value))
+        if isinstance(value, bool):
+            return str(value).lower()  # as TOML has it
         return "-" if value is None else f"{value:g}" if isinstance(value, float) else str(value)
 
     return [(name, shown(values[name]), origin) for name, origin in sorted(settings.origins.items())]
@@ -273,9 +278,7 @@ def _text_layer(said: Mapping[str, Any], label: Callable[[str], str]) -> _Layer:
             values[name] = option.check(option.from_text(value) if isinstance(value, str) else value)
         except ValueError as error:
             message, *hint = error.args
-            raise UsageError(
-                f"{label(name)}: {message}", *(hint or ["the command's --help says what it takes"])
-            ) from None
+            raise UsageError(f"{label(name)}: {message}", *(hint or [ANOTHER_VALUE])) from None
     return _exclusive(_Layer(values, label, Path()))
 
 

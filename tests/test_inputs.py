@@ -54,6 +54,31 @@ def test_paths_that_are_no_clips(tmp_path: Path) -> None:
         assert caught.value.hint
 
 
+@pytest.mark.parametrize(
+    ("path", "hint"),
+    [
+        ("https://youtu.be/x?v=1", "pllava fetches no videos: download it first"),
+        ("clips/*.mp4", "pllava batch"),
+        ("clip[1].mp4", "pllava batch"),
+        ("-", "a clip cannot come from stdin: save it to a file"),
+        ("clip.mp4", "check the name"),
+        ("my clips", "name the video files in it, or: pllava batch 'my clips' -o FILE.jsonl"),
+    ],
+)
+def test_what_was_probably_meant_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, path: str, hint: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("my clips").mkdir()
+    with pytest.raises(UsageError) as caught:
+        inputs.clips([path])
+    assert hint in caught.value.hint and path in caught.value.message
+    if path != "my clips":
+        Path(path).parent.mkdir(parents=True, exist_ok=True)
+        Path(path).touch()
+        assert inputs.clips([path])
+
+
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")
 def test_unreadable_file(tmp_path: Path) -> None:
     (tmp_path / "a.mp4").touch(mode=0o000)
@@ -71,6 +96,10 @@ def test_unreadable_file(tmp_path: Path) -> None:
         ("01:30.5", 90.5),
         ("1:02:03", 3723),
         ("100:00:00", 360000),
+        ("90s", 90),
+        ("1.25 s", 1.25),
+        ("1m", 60),
+        (".5", 0.5),
     ],
 )
 def test_instants(text: str, seconds: float) -> None:
@@ -96,6 +125,10 @@ def test_instants(text: str, seconds: float) -> None:
         "1::2",
         "٣",
         ":5",
+        "1:30s",
+        "1S",
+        "s",
+        "1ss",
     ],
 )
 def test_what_is_no_instant(text: str) -> None:

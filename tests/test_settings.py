@@ -53,6 +53,7 @@ def test_origins_name_variable_and_file(here: Path, user: Path, monkeypatch: pyt
     origins = resolve({}).origins
     assert (origins["alpha"], origins["dtype"]) == (str(user), "PLLAVA_DTYPE")
     assert ("alpha", "8", str(user)) in settings.described(resolve({}))
+    assert ("offline", "false", "default") in settings.described(resolve({"offline": None}))
 
 
 def test_an_empty_variable_says_nothing(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -178,7 +179,7 @@ def test_wrong_variable_is_named(here: Path, monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.setenv("PLLAVA_FRAMES", "x")
     with pytest.raises(UsageError, match=r"^PLLAVA_FRAMES: expected a whole number, found 'x'") as caught:
         resolve({})
-    assert "--help" in caught.value.hint and "caption" not in caught.value.hint
+    assert "leave it out" in caught.value.hint and "caption" not in caught.value.hint
 
 
 @pytest.mark.parametrize(

@@ -70,7 +70,7 @@ class _Finder:
         if leads_to_folder(text):
             _check_folder(text)
             return self._walker.folder(text)
-        if globs.is_pattern(text) and not os.path.lexists(text):
+        if globs.is_pattern(text) and not inputs.is_address(text) and not os.path.lexists(text):
             return self._matching(text)
         if suffix(text) in MANIFEST_SUFFIXES:
             return self._manifests.read(text)

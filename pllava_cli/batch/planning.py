@@ -5,7 +5,8 @@ that changes the text is noticed, whichever way it came about.
 """
 
 from collections.abc import Callable, Collection, Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Literal, Protocol
 
 from pllava_cli.batch.journal import State
@@ -13,6 +14,7 @@ from pllava_cli.batch.work import Work
 from pllava_cli.recording import Recording
 from pllava_cli.recordkey import Key
 from pllava_cli.records import File
+from pllava_cli.video.probe import shown_name
 
 Standing = State | Literal["flagged", "same"]
 """How it stands with a record: as the journal says; `flagged`: it is there, but to be made again; `same`: it
@@ -47,8 +49,8 @@ class Planned:
     """Among `to_do`: something is there, but flagged, and so made again."""
     same: int = 0
     """Something is flagged, but would come out the same: it stays."""
-    faults: int = 0
-    """Among `to_do`: named, but not there, or no clip."""
+    faults: list[str] = field(default_factory=list)
+    """Among `to_do`: why what was named is not there, or no clip."""
 
 
 class Known(Protocol):
@@ -67,6 +69,7 @@ class Planner:
         redo: Whether what was made with other settings is made again, or left as it is.
         flagged: Subjects of records that are to be made again.
         is_done: Whether a work is done for another reason.
+        keep: Told of each work whose record is there and stays, with the record's subject.
     """
 
     def __init__(
@@ -77,9 +80,10 @@ class Planner:
         redo: bool,
         flagged: Collection[bytes] = frozenset(),
         is_done: Callable[[Work], bool] = lambda work: False,
+        keep: Callable[[Work, bytes], None] = lambda work, subject: None,
     ) -> None:
         self._recording, self._known, self._redo, self._is_done = recording, known, redo, is_done
-        self._flagged = flagged
+        self._flagged, self._keep = flagged, keep
         decoding = recording.decoding
         self._is_repeatable = decoding.temperature == 0 or decoding.seed is not None
         self._met: set[bytes] = set()
@@ -108,7 +112,8 @@ class Planner:
         planned.to_do += 1
         planned.failed += "failed" in states.values()
         planned.flagged += "flagged" in states.values()
-        planned.faults += work.fault is not None
+        if work.fault is not None:
+            planned.faults.append(_about(work.clip.path, work.fault.message))
         return Job(work, left, file)
 
     def _state(self, work: Work, question: str | None, file: File | None) -> Standing | None:
@@ -116,7 +121,19 @@ class Planner:
         if key.subject in self._met:
             return "done"
         self._met.add(key.subject)
+        standing = self._standing(key, file)
+        if standing in ("done", "same") or (standing == "stale" and not self._redo):
+            self._keep(work, key.subject)
+        return standing
+
+    def _standing(self, key: Key, file: File | None) -> Standing | None:
         state = self._known.state(key)
         if key.subject not in self._flagged or state not in ("done", "stale") or file is None:
             return state  # if the clip's file is gone, its record stays
         return "same" if state == "done" and self._is_repeatable else "flagged"
+
+
+def _about(clip: Path, message: str) -> str:
+    """Return an error's message with the clip's name, which it may have already."""
+    name = str(clip)
+    return message if name in message or shown_name(name) in message else f"{name}: {message}"

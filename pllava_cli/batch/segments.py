@@ -5,9 +5,9 @@ before it.
 """
 
 import math
-import re
 from collections.abc import Sequence
 
+from pllava_cli import inputs
 from pllava_cli.errors import ClipError, UsageError
 from pllava_cli.records import Segment
 
@@ -17,8 +17,6 @@ MAX_SEGMENTS = 100_000
 SHORT_PART = 1 / 5
 """A last piece shorter than this part of the length is joined to the segment before it."""
 
-_UNITS_S = {"": 1.0, "s": 1.0, "m": 60.0, "min": 60.0, "h": 3600.0}
-
 
 def parse_length(text: str) -> float:
     """Read a length of time such as `10s`, `1m`, `1.5h` or `0.5`, in seconds.
@@ -26,13 +24,12 @@ def parse_length(text: str) -> float:
     Raises:
         UsageError: It is none, or shorter than `MIN_LENGTH_S`.
     """
-    match = re.fullmatch(r"(\d{1,9}(?:\.\d{1,9})?|\.\d{1,9})\s*(s|m|min|h|)", text.strip(), re.ASCII)
-    if match is None:
+    length_s = inputs.length(text.strip())
+    if length_s is None:
         raise UsageError(
             f"--every: expected a length of time, found {text!r}",
             "write --every 10s, --every 1m or --every 0.5",
         )
-    length_s = float(match[1]) * _UNITS_S[match[2]]
     if length_s < MIN_LENGTH_S:
         raise UsageError(f"--every {text} is shorter than {MIN_LENGTH_S} s", "write a longer time")
     return length_s

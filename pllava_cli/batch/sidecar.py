@@ -1,8 +1,9 @@
 """Sidecars: the text of a clip in a file of its own, as trainers read it, beside the clip or in a folder.
 
 They repeat what the journal holds, so they are written before it: a run that was killed in between does
-the clip again, and writing the same text again changes nothing. A file appears whole or not at all. Which
-file each clip gets is known before anything runs, and two that would share one are refused then.
+the clip again, and writing the same text again changes nothing. Those of records that a run finds there,
+`recorded` makes. A file appears whole or not at all. Which file each clip gets is known before anything
+runs, and two that would share one are refused then.
 """
 
 import errno
@@ -100,18 +101,39 @@ class Sidecars:
             UsageError: No file can: the disk is full or read-only.
         """
         file = self.path(clip, segment)
-        if not text.strip() or (self.existing == "skip" and os.path.lexists(file)):
-            return False
         try:
-            before = _read(file)
-            content = self._content(before, text)
-            if content == before:
+            content = self._new(file, text)
+            if content is None:
                 return False
             file.parent.mkdir(parents=True, exist_ok=True)
             _replace(file, content.encode("utf-8", "replace"))
         except (OSError, ValueError) as error:
             raise _unwritable(clip, file, error) from None
         return True
+
+    def would_write(self, clip: Path, segment: Segment, text: str) -> bool:
+        """Say whether `write` would change anything, without changing it; raises as `write`."""
+        file = self.path(clip, segment)
+        try:
+            return self._new(file, text) is not None
+        except (OSError, ValueError) as error:
+            raise _unwritable(clip, file, error) from None
+
+    def is_kept(self, clip: Path, segment: Segment) -> bool:
+        """Whether what is there stays as it is, whatever the text."""
+        return self.existing == "skip" and os.path.lexists(self.path(clip, segment))
+
+    def _new(self, file: Path, text: str) -> str | None:
+        """Return what is to stand in a file; None: what is there.
+
+        Raises:
+            OSError, ValueError: What is there is no text, or cannot be read.
+        """
+        if not text.strip() or (self.existing == "skip" and os.path.lexists(file)):
+            return None
+        before = _read(file)
+        content = self._content(before, text)
+        return None if content == before else content
 
     def _content(self, before: str, text: str) -> str:
         wording = self.wording

@@ -1,5 +1,6 @@
 """How a run goes: how many clips are done or have failed, how fast, and how long the rest will take."""
 
+import os
 import re
 import time
 from collections import Counter
@@ -8,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from pllava_cli.batch.pipeline import Outcome
-from pllava_cli.records import Record
+from pllava_cli.phrases import figure
 from pllava_cli.video.probe import shown_name
 
 MOST_CAUSES = 10
@@ -47,7 +48,7 @@ class Tally:
     def count(self, outcome: Outcome) -> None:
         """Count an outcome."""
         if outcome.record.error is not None:
-            self.causes[_cause(outcome.record)] += 1
+            self.causes[cause(outcome.record.error.message, outcome.record.path)] += 1
         if outcome.is_last:
             self.failed += outcome.has_failed
             self.done += not outcome.has_failed
@@ -65,7 +66,7 @@ class Tally:
         if self.failed:
             parts.append(f"{self.failed} failed")
         if handled:
-            parts.append(f"{self.per_minute:.3g} clips/min")
+            parts.append(f"{figure(self.per_minute)} clips/min")
         if handled and total is not None:
             left_s = 60 * max(0, total - skipped - handled) / self.per_minute
             parts.append(f"{duration(left_s)} left")
@@ -82,13 +83,14 @@ class Tally:
             "elapsed_s": round(self.elapsed_s, 3),
         }
 
-    def cause_lines(self) -> list[str]:
-        """Return the causes of errors with their counts, the commonest first."""
-        common = self.causes.most_common(MOST_CAUSES)
-        rest = self.causes.total() - sum(count for _, count in common)
-        return [f"{count:>6}  {cause}" for cause, count in common] + (
-            [f"{rest:>6}  other causes"] if rest else []
-        )
+
+def cause_lines(causes: Counter[str]) -> list[str]:
+    """Return the causes of errors with their counts, the commonest first."""
+    common = causes.most_common(MOST_CAUSES)
+    rest = causes.total() - sum(count for _, count in common)
+    return [f"{count:>6}  {cause}" for cause, count in common] + (
+        [f"{rest:>6}  other causes"] if rest else []
+    )
 
 
 def duration(seconds: float) -> str:
@@ -101,10 +103,15 @@ def duration(seconds: float) -> str:
     return f"{minutes // 60} h {minutes % 60} min" if hours < 48 else f"{hours // 24} d {hours % 24} h"
 
 
-def _cause(record: Record) -> str:
+def cause(message: str, path: str) -> str:
     """Return an error's message without the name of its clip, so that equal causes count as one."""
-    assert record.error is not None
-    text = record.error.message
-    for name in (record.path, shown_name(record.path)):
-        text = text.replace(name, "…")
+    text = message
+    for name in (path, shown_name(path)):
+        text = re.sub(_named_after(name), "…", text)
     return re.sub(r"^…[:\s]*", "", text)
+
+
+def _named_after(name: str) -> str:
+    """Return a pattern for a clip's name, or its sidecar's, where it stands alone: a name may be `a`."""
+    stem, ending = os.path.splitext(name)  # noqa: PTH122 (a Path would tidy up what the message has)
+    return rf"(?<!\w){re.escape(stem)}(?:\.[^\s:]*\w|{re.escape(ending)})(?!\w)"

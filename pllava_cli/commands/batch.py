@@ -47,7 +47,7 @@ pllava batch clips/ -o captions.jsonl --redo-flagged=cut-off --max-new-tokens 51
 pllava batch films/ -o answers.jsonl --every 10s --ask "What happens?" --ask "Who is there?"
 # a caption of each shot
 pllava batch films/ -o shots.jsonl --shots
-# captions for a trainer, a .txt beside each clip
+# captions for a trainer, a .txt beside each clip; of clips that are done, without the model
 pllava batch clips/ -o captions.jsonl --sidecar .txt --trigger mycat
 # a model on each of two GPUs, or on each GPU of a Ray cluster
 pllava batch clips/ -o captions.jsonl --devices cuda:0,cuda:1
@@ -128,14 +128,19 @@ class BatchFlags(StaffingFlags, CaptionFlags):
     ] = None
     sidecar: Annotated[
         str | None,
-        _in_sidecars(metavar="SUFFIX", help="Write each text beside its clip too: .txt."),
+        _in_sidecars(
+            metavar="SUFFIX",
+            help="Write each text beside its clip too: .txt. Of clips that are done, what is missing is"
+            " written from their records.",
+        ),
     ] = None
     existing: Annotated[
         str | None,
         _in_sidecars(
             metavar="WHAT",
             autocompletion=complete_from(*get_args(Existing)),
-            help="What to do with a sidecar that is there: skip (default), overwrite, append or prepend.",
+            help="What to do with a sidecar that is there, of clips that are done too: skip (default),"
+            " overwrite, append or prepend.",
         ),
     ] = None
     prefix: Annotated[str | None, _in_sidecars(metavar="TEXT", help="Put this before each text.")] = None

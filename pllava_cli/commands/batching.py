@@ -18,10 +18,12 @@ from pllava_cli.batch.cutting import AtShots, ByLength, Cutter
 from pllava_cli.batch.journal import Journal, StdoutJournal
 from pllava_cli.batch.output import Output
 from pllava_cli.batch.planning import Planned, Planner
+from pllava_cli.batch.recorded import RecordedSidecars
 from pllava_cli.batch.sharding import shard
 from pllava_cli.batch.work import Work
 from pllava_cli.commands import fitting, places, summary, working
 from pllava_cli.commands.request import Request, Sources
+from pllava_cli.commands.stopping import Stopping
 from pllava_cli.commands.working import Warnings, Working
 from pllava_cli.errors import ExitStatus, UsageError
 from pllava_cli.phrases import counted
@@ -34,6 +36,7 @@ def run(terminal: Terminal, request: Request) -> int:
     """Do what is asked; returns the exit status."""
     warnings: Warnings = deque()
     flagged: Collection[bytes] = frozenset()
+    recorded = RecordedSidecars(request.sidecars)
     with ExitStack() as stack:
         works: Iterable[Work] = _works(request, warnings)
         fitted = fitting.fit(terminal, request.settings)
@@ -52,17 +55,19 @@ def run(terminal: Terminal, request: Request) -> int:
             flagged = _flagged(terminal, request) if is_known else flagged
             terminal.progress.update("looking at the checkpoint", 0, 0)
             recording = place.foresee()
-            planned = _planned(terminal, request, _planner(request, recording, journal, flagged), listed)
+            planner = _planner(request, recording, journal, flagged, recorded)
+            planned = _planned(terminal, request, planner, listed)
             if request.dry_run:
-                return _dry_run(terminal, request, recording, planned)
+                return _dry_run(terminal, request, recording, planned, recorded)
             summary.flagged(terminal, request, planned)
-            if not planned.to_do:
-                _tell_of_sidecars(terminal, request, listed)
-                return summary.nothing_left(terminal, request, planned)
+            stopped = _write_recorded(terminal, request, recorded)
+            if stopped is not None or not planned.to_do:
+                return summary.nothing_made(terminal, request, planned, recorded.came, stopped)
         recording, runner = place.open()
-        planner = _planner(request, recording, journal, flagged)
+        planner = _planner(request, recording, journal, flagged, RecordedSidecars(None))
         output = Output(journal, request.sidecars, in_thread=request.output is not None)
         end = Working(terminal, runner, planner, output, "captioning", warnings).work_off(works)
+        end = replace(end, sidecars=recorded.came)
         summary.render(terminal, request, end)
         return end.status
 
@@ -135,16 +140,17 @@ def _planner(
     recording: Recording,
     journal: Journal | StdoutJournal,
     flagged: Collection[bytes],
+    recorded: RecordedSidecars,
 ) -> Planner:
     """Compare works with the journal; without one, a work is done if its sidecar is there and to be kept."""
     sidecars = request.sidecars if request.output is None else None
 
     def is_done(work: Work) -> bool:
-        if sidecars is None or sidecars.existing != "skip":
-            return False
-        return os.path.lexists(sidecars.path(work.clip.path, work.segment))
+        return sidecars is not None and sidecars.is_kept(work.clip.path, work.segment)
 
-    return Planner(recording, journal, redo=request.redo, flagged=flagged, is_done=is_done)
+    return Planner(
+        recording, journal, redo=request.redo, flagged=flagged, is_done=is_done, keep=recorded.want
+    )
 
 
 def _planned(terminal: Terminal, request: Request, planner: Planner, works: list[Work]) -> Planned:
@@ -163,22 +169,31 @@ def _planned(terminal: Terminal, request: Request, planner: Planner, works: list
     return found
 
 
-def _tell_of_sidecars(terminal: Terminal, request: Request, works: list[Work]) -> None:
-    """Warn that records which were there before get no sidecars now, where some are wanted."""
-    sidecars = request.sidecars
-    if sidecars is None:
-        return
-    lacking = sum(not os.path.lexists(sidecars.path(each.clip.path, each.segment)) for each in works)
-    if lacking or sidecars.existing != "skip":
-        terminal.warn(
-            "a sidecar is written when its record is, and all records were there before: none was changed,"
-            f" {lacking} missing; to make them, name another file with -o"
-        )
+def _write_recorded(terminal: Terminal, request: Request, recorded: RecordedSidecars) -> int | None:
+    """Write the sidecars of records that were there before, before a model takes its time.
+
+    Returns:
+        The exit status of the signal that ended it; None: it has come to its end.
+    """
+    if request.output is None or not recorded:
+        return None
+    with Stopping(terminal, lambda: None) as stopping:
+        for done in recorded.write(request.output, is_dry_run=False):
+            if stopping.status is not None:
+                break
+            if done % working.PLANNING_SHOWN == 1:
+                terminal.progress.update("writing sidecars", done, len(recorded))
+    terminal.pause()
+    return stopping.status
 
 
-def _dry_run(terminal: Terminal, request: Request, recording: Recording, planned: Planned) -> int:
+def _dry_run(
+    terminal: Terminal, request: Request, recording: Recording, planned: Planned, recorded: RecordedSidecars
+) -> int:
     each_s = None
     if request.output is not None and request.output.exists():
         each_s = estimate.seconds_each(request.output, recording.model)
-    summary.dry_run(terminal, request, planned, each_s)
+        for _ in recorded.write(request.output, is_dry_run=True):
+            pass
+    summary.dry_run(terminal, request, planned, recorded.came, each_s)
     return ExitStatus.OK

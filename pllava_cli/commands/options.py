@@ -159,11 +159,11 @@ class WindowFlags(OutputFlags):
     """Which part of it."""
 
     start: Annotated[
-        str | None, in_frames(metavar="TIME", help="Look from here on: seconds or [HH:]MM:SS.")
+        str | None, in_frames(metavar="TIME", help="Look from here on: 90, 90s or [HH:]MM:SS.")
     ] = None
     end: Annotated[
         str | None,
-        in_frames(metavar="TIME", help="Look up to here: seconds or [HH:]MM:SS."),
+        in_frames(metavar="TIME", help="Look up to here: 90, 90s or [HH:]MM:SS."),
     ] = None
 
 

@@ -2,18 +2,23 @@
 
 import json
 import shlex
-from dataclasses import asdict, dataclass
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from pllava_cli.batch.planning import Planned
-from pllava_cli.batch.tally import Tally, duration
+from pllava_cli.batch.recorded import Written
+from pllava_cli.batch.tally import Tally, cause_lines, duration
 from pllava_cli.commands.request import Request
 from pllava_cli.errors import ExitStatus
-from pllava_cli.phrases import counted
+from pllava_cli.phrases import counted, figure
 from pllava_cli.terminal import Terminal
 
 SAME_CURE = "change --max-new-tokens, --temperature, --seed or --prompt"
 
+MOST_NAMED = 3
+"""Clips that cannot be used that are named one by one, unless all are wanted."""
 LONGEST_COMMAND = 400
 """Characters of a command line that is worth repeating; a shell may have put a thousand names into it."""
 
@@ -28,18 +33,30 @@ class End:
     """How long the model waited for decoders."""
     stopped: int | None
     """The exit status of the signal that ended it."""
+    sidecars: Written = field(default_factory=Written)
+    """What has come of the sidecars of records that were there before."""
 
     @property
     def skipped(self) -> int:
         """Clips that were done before."""
-        return self.planned.seen - self.planned.to_do
+        return self.planned.seen - self.planned.to_do - self.sidecars.failed
+
+    @property
+    def failed(self) -> int:
+        """Clips of which something could not be made, if only a sidecar."""
+        return self.tally.failed + self.sidecars.failed
+
+    @property
+    def causes(self) -> Counter[str]:
+        """Errors by what they say, the clips' names left out."""
+        return self.tally.causes + self.sidecars.causes
 
     @property
     def status(self) -> int:
         """The exit status."""
         if self.stopped is not None:
             return self.stopped
-        if not self.tally.failed:
+        if not self.failed:
             return ExitStatus.OK
         some = self.tally.done or self.skipped
         return ExitStatus.SOME_FAILED if some else ExitStatus.ALL_FAILED
@@ -48,7 +65,10 @@ class End:
         """Return everything as plain data."""
         return {
             **self.tally.as_dict(),
+            "failed": self.failed,
+            "causes": dict(self.causes.most_common()),
             "skipped": self.skipped,
+            "sidecars_from_records": self.sidecars.written,
             "model_waited_s": round(self.waited_s, 3),
             "is_interrupted": self.stopped is not None,
         }
@@ -59,21 +79,34 @@ def render(terminal: Terminal, request: Request, end: End) -> None:
     if request.json:
         terminal.json_line(json.dumps(end.as_dict()))
         return
+    _tell_of_sidecars(terminal, end)
     tally = end.tally
     parts = [f"{tally.done} done"]
     if end.skipped:
         parts.append(f"{end.skipped} done before")
-    parts.append(f"{tally.failed} failed")
-    rate = counted(f"{tally.per_minute:.3g}", "clip a minute", "clips a minute")
-    terminal.note(f"{', '.join(parts)} in {duration(tally.elapsed_s)} ({rate})")
-    if tally.failed:
+    parts.append(f"{end.failed} failed")
+    speed = counted(figure(tally.per_minute), "clip a minute", "clips a minute")
+    terminal.note(f"{', '.join(parts)} in {duration(tally.elapsed_s)} ({speed})")
+    _tell_what_is_left(terminal, request, end)
+
+
+def _tell_of_sidecars(terminal: Terminal, end: End) -> None:
+    if end.sidecars.written:
+        terminal.note(
+            f"{counted(end.sidecars.written, 'sidecar')} written from records that were there before"
+        )
+
+
+def _tell_what_is_left(terminal: Terminal, request: Request, end: End) -> None:
+    """Say what failed, and how to go on."""
+    if end.failed:
         terminal.note("errors by cause:")
-        for line in tally.cause_lines():
+        for line in cause_lines(end.causes):
             terminal.note(line)
     again = _again(terminal, request)
     if end.stopped is not None:
         terminal.note(f"stopped; to go on: {again}")
-    elif tally.failed:
+    elif end.failed:
         terminal.note(f"to try the failed ones again: {again}")
 
 
@@ -93,44 +126,74 @@ def flagged(terminal: Terminal, request: Request, planned: Planned) -> None:
         terminal.warn("sidecars that are there keep their text; --existing overwrite replaces it")
 
 
-def nothing_left(terminal: Terminal, request: Request, planned: Planned) -> int:
-    """Say that all is done; returns the exit status."""
-    end = End(Tally(), planned, 0.0, None)
+def nothing_made(
+    terminal: Terminal, request: Request, planned: Planned, sidecars: Written, stopped: int | None
+) -> int:
+    """Say how a run ended that had no use for a model; returns the exit status.
+
+    Args:
+        terminal: Where.
+        request: The run.
+        planned: What was found.
+        sidecars: What came of those that were wanted of records of before.
+        stopped: The exit status of the signal that ended it.
+    """
+    end = End(Tally(), planned, 0.0, stopped, sidecars)
     if request.json:
         terminal.json_line(json.dumps(end.as_dict()))
-    else:
-        terminal.note(f"nothing is left to do: {end.skipped} done before")
+        return end.status
+    _tell_of_sidecars(terminal, end)
+    if stopped is None:
+        failed = f", {end.failed} failed" if end.failed else ""
+        terminal.note(f"nothing is left to do: {end.skipped} done before{failed}")
+    _tell_what_is_left(terminal, request, end)
     return end.status
 
 
-def dry_run(terminal: Terminal, request: Request, planned: Planned, each_s: float | None) -> None:
+def dry_run(
+    terminal: Terminal, request: Request, planned: Planned, sidecars: Written, each_s: float | None
+) -> None:
     """Say what would be done.
 
     Args:
         terminal: Where.
         request: The run.
         planned: What was found.
+        sidecars: What would come of those that are wanted of records of before.
         each_s: Seconds that earlier records took, each; None: not known.
     """
     takes_s = None if each_s is None else each_s * planned.to_do * len(request.sources.questions)
     if request.json:
         plain = {key: value for key, value in asdict(planned).items() if key != "seen"}
+        plain |= {"faults": len(planned.faults), "sidecars_from_records": sidecars.written}
         terminal.json_line(json.dumps({**plain, "estimate_s": takes_s}))
         return
     rows = [
         ("to do", str(planned.to_do), ""),
         ("  failed before", str(planned.failed), ""),
         ("  flagged", str(planned.flagged), ""),
-        ("  cannot be used", str(planned.faults), ""),
+        ("  cannot be used", str(len(planned.faults)), ""),
         ("done", str(planned.done), ""),
         ("  flagged", str(planned.same), f"would come out the same again; {SAME_CURE}"),
         ("stale", str(planned.stale), "made with other settings" + _fate(request, planned)),
     ]
+    if sidecars.written or sidecars.failed:
+        unwritable = f"; {sidecars.failed} cannot be written" if sidecars.failed else ""
+        rows.append(("sidecars", str(sidecars.written), "to write from records that are there" + unwritable))
     terminal.table([row for row in rows if request.redo_flagged or row[0] != "  flagged"])
+    _name_unusable(terminal, planned.faults)
     if takes_s is not None:
         terminal.line(f"about {duration(takes_s)}, by the {each_s:.3g} s that each record in the file took")
     else:
         terminal.line("how long that takes is not known before some are done")
+
+
+def _name_unusable(terminal: Terminal, faults: Sequence[str]) -> None:
+    shown = faults if terminal.verbose else faults[:MOST_NAMED]
+    for fault in shown:
+        terminal.warn(fault)
+    if len(faults) > len(shown):
+        terminal.note(f"and {len(faults) - len(shown)} more that cannot be used; -v names all")
 
 
 def _fate(request: Request, planned: Planned) -> str:

@@ -191,7 +191,5 @@ def _read(flags: TrainFlags, readers: dict[str, _Reader]) -> dict[str, Any]:
         try:
             found[name] = check(parse(text))
         except ValueError as error:
-            raise UsageError(
-                f"--{name.replace('_', '-')}: {error.args[0]}", "the command's --help says what it takes"
-            ) from None
+            raise UsageError(f"--{name.replace('_', '-')}: {error.args[0]}", settings.ANOTHER_VALUE) from None
     return found

@@ -55,7 +55,8 @@ def check_file(path: str | os.PathLike[str]) -> Path:
         raise ClipError(f"{name} is empty (0 bytes)", "copy or download the clip again")
     if _is_text(head):
         raise ClipError(
-            f"{name} is text or a playlist, not video", "give the video file itself, not a list that names it"
+            f"{name} is text or a playlist, not video",
+            "name the video itself; pllava batch --from-file LIST takes the clips that a list names",
         )
     return clip
 

@@ -63,7 +63,7 @@ class Decoder:
         selection = _checked(n, start, end)
         clip = check_clip(path)
         frames, report = self._ask(
-            clip, timeout_s, lambda worker: worker.decode(clip, selection, timeout_s, transform)
+            path, clip, timeout_s, lambda worker: worker.decode(clip, selection, timeout_s, transform)
         )
         return frames, report.timestamps_s, report
 
@@ -82,10 +82,24 @@ class Decoder:
             PllavaError: PySceneDetect, the extra `shots`, is not installed.
         """
         clip = check_file(path)
-        return self._ask(clip, timeout_s, lambda worker: worker.shots(clip, timeout_s))
+        return self._ask(path, clip, timeout_s, lambda worker: worker.shots(clip, timeout_s))
 
-    def _ask(self, clip: Path, timeout_s: float, ask: Callable[[DecodeWorker], Answer]) -> Answer:
-        """Ask the worker, and turn its end or silence into errors of the clip."""
+    def _ask(
+        self,
+        path: str | os.PathLike[str],
+        clip: Path,
+        timeout_s: float,
+        ask: Callable[[DecodeWorker], Answer],
+    ) -> Answer:
+        """Ask the worker, and turn its end or silence into errors of the clip.
+
+        Args:
+            path: The clip as it was named, and as errors name it.
+            clip: The same, absolute.
+            timeout_s: Of silence.
+            ask: Puts the question.
+        """
+        name = shown_name(path)
         if not timeout_s > 0:
             raise UsageError(f"a decoder cannot be given {timeout_s} s", "give a timeout above 0")
         with self._lock:
@@ -93,14 +107,14 @@ class Decoder:
                 return ask(self._running())
             except WorkerDiedError as cause:
                 self._discard()
-                raise ClipError(f"{shown_name(clip)}: the decoder crashed ({cause})", DAMAGED_HINT) from None
+                raise ClipError(f"{name}: the decoder crashed ({cause})", DAMAGED_HINT) from None
             except WorkerSilentError:
                 self._discard()
                 raise ClipError(
-                    f"{shown_name(clip)}: the decoder made no progress for {timeout_s:g} s", DAMAGED_HINT
+                    f"{name}: the decoder made no progress for {timeout_s:g} s", DAMAGED_HINT
                 ) from None
-            except ClipError:
-                raise
+            except ClipError as error:  # by a worker that knows absolute names only
+                raise ClipError(error.message.replace(shown_name(clip), name), error.hint) from None
             except BaseException:
                 # Interrupted in the middle of a conversation: its rest must not answer the next question.
                 self._discard()

@@ -16,10 +16,11 @@ from pllava_cli.batch.output import Output
 from pllava_cli.batch.pipeline import Outcome
 from pllava_cli.batch.planning import Job, Planner
 from pllava_cli.batch.sidecar import Sidecars
-from pllava_cli.batch.tally import Tally, duration
+from pllava_cli.batch.tally import Tally, cause, cause_lines, duration
 from pllava_cli.batch.work import Work
 from pllava_cli.errors import UsageError
 from pllava_cli.jsonlines import lines
+from pllava_cli.phrases import figure
 from pllava_cli.recordfile import parse
 from pllava_cli.recordkey import Key
 from pllava_cli.records import File, Record, Segment
@@ -61,7 +62,7 @@ def test_what_is_done_is_left_out(works: list[Work], tmp_path: Path) -> None:
         assert names(plan.jobs(works)) == ["c.mp4", "d.mp4"]
         planned = plan.planned
         assert (planned.seen, planned.to_do, planned.done) == (4, 2, 1)
-        assert (planned.stale, planned.failed, planned.faults) == (1, 1, 0)
+        assert (planned.stale, planned.failed, planned.faults) == (1, 1, [])
         assert names(planner(journal, redo=True).jobs(works)) == ["b.mp4", "c.mp4", "d.mp4"]
 
 
@@ -181,7 +182,25 @@ def test_causes_leave_the_name_out() -> None:
     tally.count(outcome(record()))
     assert (tally.done, tally.failed) == (1, 3)
     assert tally.causes == Counter({"the decoder crashed": 2, "there is no file …": 1})
-    assert tally.cause_lines()[0].split() == ["2", "the", "decoder", "crashed"]
+    assert cause_lines(tally.causes)[0].split() == ["2", "the", "decoder", "crashed"]
+
+
+@pytest.mark.parametrize(
+    ("path", "message", "expected"),
+    [
+        ("x/my clip.mp4", "x/my clip.mp4: cannot write x/my clip.0-1.5.txt: no", "cannot write …: no"),
+        ("a", "a: cannot write a.txt: a disk is full", "cannot write …: … disk is full"),
+        ("a.mp4", "a.mp4: no decoder for aa.mp4, as a.mp4, has", "no decoder for aa.mp4, as …, has"),
+        ("/x/(1).mp4", "there is no file /x/(1).mp4", "there is no file …"),
+    ],
+)
+def test_a_name_is_left_out_where_it_stands_alone(path: str, message: str, expected: str) -> None:
+    assert cause(message, path) == expected
+
+
+@pytest.mark.parametrize(("value", "said"), [(0, "0"), (0.5234, "0.523"), (99.6, "100"), (2610.4, "2610")])
+def test_figures_are_no_powers_of_ten(value: float, said: str) -> None:
+    assert figure(value) == said
 
 
 def test_what_stands_beside_the_progress() -> None:

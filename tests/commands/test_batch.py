@@ -17,6 +17,7 @@ import pytest
 from pllava_cli import app
 from pllava_cli.batch.journal import Journal
 from pllava_cli.batch.sharding import Shard
+from pllava_cli.batch.sidecar import Sidecars
 from pllava_cli.inputs import clip_id
 from pllava_cli.recordkey import latest
 from pllava_cli.video.reader import Decoder
@@ -342,14 +343,77 @@ def test_sidecars_are_written_as_it_goes(run: Run, clips: Path) -> None:
         assert text in (f"mybird, {each['text'].strip()}\n", "mine")
 
 
-def test_sidecars_that_records_of_before_would_need_are_told(run: Run, clips: Path) -> None:
+def test_sidecars_of_records_of_before_need_no_model(
+    run: Run, clips: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from pllava_cli.commands import running
+
+    words = ("clips", "--sidecar", ".txt", "--trigger", "mybird", "-o", "out.jsonl")
+    assert run("clips", "-o", "out.jsonl").status == 0
+    dry = json.loads(run(*words, "--dry-run", "--json").out)
+    assert dry["sidecars_from_records"] == CLIPS and not list(clips.glob("*.txt"))
+    assert re.search(rf"^sidecars +{CLIPS}  to write from", run(*words, "--dry-run").out, re.MULTILINE)
+    with monkeypatch.context() as patch:
+        patch.setattr(running, "load_captioner", None)
+        result = run(*words)
+        assert result.status == 0 and f"{CLIPS} sidecars written from records" in result.err
+        assert "nothing is left to do" in result.err
+        for each in records(Path("out.jsonl")):
+            text = Path(each["path"]).with_suffix(".txt").read_text()
+            assert text == f"mybird, {each['text'].strip()}\n"
+        (clips / "clip0.txt").unlink()
+        (clips / "clip1.txt").unlink()
+        (clips / "clip1.txt").mkdir()
+        (clips / "clip2.txt").write_text("by hand")
+        result = run(*words, "--existing", "overwrite", "--json")
+    assert result.status == 3
+    assert json.loads(result.out) == json.loads(result.out) | {
+        "done": 0,
+        "skipped": CLIPS - 1,
+        "failed": 1,
+        "sidecars_from_records": 2,
+    }
+    assert [cause.partition(": ")[2] for cause in json.loads(result.out)["causes"]] == [
+        "what is there is no regular file"
+    ]
+
+
+def test_sidecars_of_records_of_before_and_of_clips_that_are_new(run: Run, clips: Path, made: Path) -> None:
+    assert run("clips", "-o", "out.jsonl").status == 0
+    os.link(made / "clip7.mp4", clips / "late.mp4")
+    result = run("clips", "--sidecar", ".txt", "-o", "out.jsonl")
+    assert result.status == 0 and f"{CLIPS} sidecars written from records" in result.err
+    assert f"1 done, {CLIPS} done before, 0 failed" in result.err
+    assert len(list(clips.glob("*.txt"))) == CLIPS + 1
+
+
+def test_ctrl_c_among_sidecars_of_before_leaves_whole_ones(
+    run: Run, clips: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write = Sidecars.write
+
+    def interrupted(sidecars: Sidecars, *words: Any) -> bool:
+        os.kill(os.getpid(), signal.SIGINT)
+        return write(sidecars, *words)
+
     words = ("clips", "--sidecar", ".txt", "-o", "out.jsonl")
     assert run("clips", "-o", "out.jsonl").status == 0
-    assert f"none was changed, {CLIPS} missing; to make them, name another file" in run(*words).err
-    for clip in list(clips.glob("*.mp4")):
-        clip.with_suffix(".txt").write_text("by hand\n", encoding="utf-8")
-    assert "warning" not in run(*words).err
-    assert "none was changed, 0 missing" in run(*words, "--existing", "overwrite").err
+    with monkeypatch.context() as patch:
+        patch.setattr(Sidecars, "write", interrupted)
+        result = run(*words)
+    assert result.status == 130 and "stopped; to go on: pllava batch" in result.err, result.err
+    assert "1 sidecar written from records" in result.err and len(list(clips.glob("*.txt"))) == 1
+    assert f"{CLIPS - 1} sidecars written from records" in run(*words).err
+
+
+def test_a_dry_run_names_what_cannot_be_used(run: Run, clips: Path) -> None:
+    Path("list.txt").write_text("".join(f"gone{number}.mp4\n" for number in range(5)))
+    words = ("clips", "--from-file", "list.txt", "--dry-run")
+    few = run(*words)
+    assert few.status == 0 and re.search(r"^  cannot be used +5$", few.out, re.MULTILINE)
+    named = [f"warning: there is no file gone{number}.mp4" for number in range(5)]
+    assert few.err.splitlines() == [*named[:3], "and 2 more that cannot be used; -v names all"]
+    assert [line for line in run(*words, "-v").err.splitlines() if "gone" in line] == named
 
 
 def test_without_a_file_a_sidecar_that_is_kept_is_not_made(run: Run, clips: Path) -> None:

@@ -63,7 +63,7 @@ def test_text_and_playlists_are_refused(tmp_path: Path, head: bytes) -> None:
     path.write_bytes(head)
     error = refusal(path)
     assert isinstance(error, ClipError)
-    assert "text or a playlist" in error.message
+    assert "text or a playlist" in error.message and "--from-file" in error.hint
 
 
 def test_an_empty_file_is_named_empty(tmp_path: Path) -> None:

@@ -217,6 +217,19 @@ def test_a_crash_is_an_error_of_the_clip_and_the_next_call_works(
     assert decoder_pid() != pid
 
 
+def test_errors_name_the_clip_as_it_was_named(
+    clip: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("cut.avi").write_bytes(clip.read_bytes()[:500])
+    Path("frames").mkdir()
+    Path("frames/0001.png").write_bytes(b"no picture")
+    for name in ("cut.avi", "frames"):
+        with pytest.raises(ClipError) as caught:
+            sample_frames(name, 4)
+        assert caught.value.message.startswith(name) and str(tmp_path) not in caught.value.message
+
+
 def test_a_worker_that_died_between_calls_is_replaced(clip: Path, pid: int) -> None:
     os.kill(pid, signal.SIGKILL)
     psutil.Process(pid).wait()

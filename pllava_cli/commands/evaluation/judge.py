@@ -212,9 +212,7 @@ def _judge(flags: JudgeFlags) -> "Judge":
         try:
             given |= {} if text is None else {name: read(text)}
         except ValueError as error:
-            raise UsageError(
-                f"--{flag.replace('_', '-')}: {error}", "the command's --help says what it takes"
-            ) from None
+            raise UsageError(f"--{flag.replace('_', '-')}: {error}", settings.ANOTHER_VALUE) from None
     offline = settings.resolve({"offline": flags.offline}).offline
     return Judge(
         flags.judge_url, flags.judge_model, api_key=key_for(flags.judge_url), offline=offline, **given

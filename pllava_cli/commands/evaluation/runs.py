@@ -13,6 +13,7 @@ from pllava_cli.batch import estimate
 from pllava_cli.batch.journal import Journal
 from pllava_cli.batch.output import Output
 from pllava_cli.batch.planning import Planned, Planner
+from pllava_cli.batch.tally import cause_lines
 from pllava_cli.batch.work import Work
 from pllava_cli.commands import places, working
 from pllava_cli.commands.evaluation import display
@@ -100,7 +101,7 @@ class Evaluation:
         end = run.work_off(works)
         if end.tally.failed:
             self.terminal.note("errors by cause:")
-            for line in end.tally.cause_lines():
+            for line in cause_lines(end.causes):
                 self.terminal.note(line)
         return end
 
