@@ -60,7 +60,12 @@ class Signals:
 
 def cause_of_death(status: int) -> str:
     """Say how a process ended, from the return code that `subprocess` gives for it."""
-    return f"killed by {signal.Signals(-status).name}" if status < 0 else f"exit status {status}"
+    if status >= 0:
+        return f"exit status {status}"
+    try:
+        return f"killed by {signal.Signals(-status).name}"
+    except ValueError:  # one of those for real time, of which only the first and the last have names
+        return f"killed by signal {-status}"
 
 
 @contextmanager

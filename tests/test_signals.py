@@ -21,3 +21,11 @@ def test_a_signal_that_does_not_wake_the_main_thread_is_heeded_all_the_same() ->
     with signals.Signals(lambda *_: queue.put("stop")):
         threading.Thread(target=interrupt).start()
         assert signals.take(queue) == "stop"
+
+
+@pytest.mark.parametrize(
+    ("status", "said"), [(1, "exit status 1"), (-9, "killed by SIGKILL"), (-37, "killed by signal 37")]
+)
+def test_how_a_process_died_is_told_of_every_signal(status: int, said: str) -> None:
+    """Of those for real time only two have names."""
+    assert signals.cause_of_death(status) == said

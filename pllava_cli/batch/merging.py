@@ -1,8 +1,9 @@
 """`pllava merge`: the record files of several runs, folded into one record for each subject.
 
-Within a file, as in a journal, a later line replaces those before it, but an error never replaces an answer.
-Between files an answer is preferred to an error, and then what was made later. Files are read twice: first
-to choose which records stay, keeping only their keys and places, then to copy these, byte for byte.
+Within a file, as in a journal, a later line replaces those before it; but, unlike there, an error never
+replaces an answer. Between files an answer is preferred to an error, and then what was made later. Files are
+read twice: first to choose which records stay, keeping only their keys and places, then to copy these, byte
+for byte.
 """
 
 import json
@@ -153,7 +154,7 @@ class Merging:
         return raw.removeprefix(BOM_UTF8) + b"\n"
 
     def _standing(self, number: int) -> Subjects:
-        """Return the records of one file that its readers see: of each subject the one that counts."""
+        """Return the records of one file that are of use: of each subject one."""
         file, standing = self.files[number], Subjects()
         self.counts.files += 1
         try:

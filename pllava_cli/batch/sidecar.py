@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Literal, get_args
 
 from pllava_cli.batch.disk import partial_name
-from pllava_cli.batch.wording import Wording, joined
+from pllava_cli.batch.wording import Wording, holds, joined
 from pllava_cli.batch.work import Work
 from pllava_cli.errors import ClipError, PllavaError, UsageError
 from pllava_cli.records import Segment
@@ -138,9 +138,11 @@ class Sidecars:
     def _content(self, before: str, text: str) -> str:
         wording = self.wording
         if self.existing in ("append", "prepend"):
-            kept = wording.bare(before)
-            text = wording.bare(text)
-            text = joined(kept, text) if self.existing == "append" else joined(text, kept)
+            kept, text = wording.bare(before), wording.bare(text)
+            if holds(kept, text):  # between other texts too: a run that goes on meets it again and again
+                text = kept
+            else:
+                text = joined(kept, text) if self.existing == "append" else joined(text, kept)
         return wording.dressed(text) + "\n"
 
 

@@ -58,6 +58,12 @@ class Wording:
         return self.trigger.strip(), self.prefix.lstrip(), self.suffix.rstrip()
 
 
+def holds(text: str, part: str) -> bool:
+    """Whether one text stands in another, word for word, wherever lines are broken."""
+    whole, words = (f" {' '.join(each.split())} " for each in (text, part))
+    return words in whole
+
+
 def joined(first: str, second: str) -> str:
     """Put two texts together, unless one of them already begins or ends with the other."""
     first, second = first.strip(), second.strip()

@@ -140,7 +140,7 @@ class BatchFlags(StaffingFlags, CaptionFlags):
             metavar="WHAT",
             autocompletion=complete_from(*get_args(Existing)),
             help="What to do with a sidecar that is there, of clips that are done too: skip (default),"
-            " overwrite, append or prepend.",
+            " overwrite, append or prepend. A text that it holds is not added again.",
         ),
     ] = None
     prefix: Annotated[str | None, _in_sidecars(metavar="TEXT", help="Put this before each text.")] = None

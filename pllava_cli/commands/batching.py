@@ -59,7 +59,7 @@ def run(terminal: Terminal, request: Request) -> int:
             planned = _planned(terminal, request, planner, listed)
             if request.dry_run:
                 return _dry_run(terminal, request, recording, planned, recorded)
-            summary.flagged(terminal, request, planned)
+            summary.made_again(terminal, request, planned)
             stopped = _write_recorded(terminal, request, recorded)
             if stopped is not None or not planned.to_do:
                 return summary.nothing_made(terminal, request, planned, recorded.came, stopped)
@@ -160,13 +160,18 @@ def _planned(terminal: Terminal, request: Request, planner: Planner, works: list
         UsageError: Something was made with other settings, and nobody has said what is to become of it.
     """
     found = working.planned(terminal, planner, works)
-    if found.stale and not request.redo and not request.redo_flagged and not request.dry_run:
+    if _is_undecided(request, found) and not request.dry_run:
         raise UsageError(
             f"{request.output} holds records of {counted(found.stale, 'clip')} made with other settings",
             "--redo makes them again, --redo-flagged only what `pllava check` flags; to keep them, go back to"
             " those settings or name another file with -o",
         )
     return found
+
+
+def _is_undecided(request: Request, found: Planned) -> bool:
+    """Whether something was made with other settings, and nobody has said what is to become of it."""
+    return bool(found.stale) and not request.redo and not request.redo_flagged
 
 
 def _write_recorded(terminal: Terminal, request: Request, recorded: RecordedSidecars) -> int | None:
@@ -193,7 +198,8 @@ def _dry_run(
     each_s = None
     if request.output is not None and request.output.exists():
         each_s = estimate.seconds_each(request.output, recording.model)
-        for _ in recorded.write(request.output, is_dry_run=True):
-            pass
+        if not _is_undecided(request, planned):  # else the run is refused
+            for _ in recorded.write(request.output, is_dry_run=True):
+                pass
     summary.dry_run(terminal, request, planned, recorded.came, each_s)
     return ExitStatus.OK

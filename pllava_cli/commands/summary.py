@@ -110,10 +110,16 @@ def _tell_what_is_left(terminal: Terminal, request: Request, end: End) -> None:
         terminal.note(f"to try the failed ones again: {again}")
 
 
-def flagged(terminal: Terminal, request: Request, planned: Planned) -> None:
-    """Say how many clips are made again because they are flagged, and which are not."""
-    if not request.redo_flagged:
-        return
+def made_again(terminal: Terminal, request: Request, planned: Planned) -> None:
+    """Say which of the clips that have records are made again, and what becomes of their sidecars."""
+    if request.redo_flagged:
+        _tell_of_flagged(terminal, planned)
+    again = planned.flagged or (request.redo and planned.stale)
+    if again and request.sidecars is not None and request.sidecars.existing == "skip":
+        terminal.warn("sidecars that are there keep their text; --existing overwrite replaces it")
+
+
+def _tell_of_flagged(terminal: Terminal, planned: Planned) -> None:
     terminal.note(f"{counted(planned.flagged, 'clip')} flagged: to be made again")
     if planned.stale:
         terminal.note(f"{counted(planned.stale, 'clip')} made with other settings: kept")
@@ -122,8 +128,6 @@ def flagged(terminal: Terminal, request: Request, planned: Planned) -> None:
             f"{counted(planned.same, 'clip')} flagged, but made with these very settings, which give the same"
             f" text again: kept; {SAME_CURE}"
         )
-    if planned.flagged and request.sidecars is not None and request.sidecars.existing == "skip":
-        terminal.warn("sidecars that are there keep their text; --existing overwrite replaces it")
 
 
 def nothing_made(

@@ -13,7 +13,8 @@ from pllava_cli.hub.failures import stranger, unending
 TIMEOUT_S = 30.0
 """How long the hub may say nothing; the library itself would wait for ever."""
 LONGEST_S = 300.0
-"""How long an answer may take in all: at it the longest comes over a line of 1 Mbit/s."""
+"""How long an answer may take in all: at it the longest comes over a line of 1 Mbit/s. Its head, of which the
+library takes 100 KiB at most, is waited for first."""
 MOST_BYTES = 32 << 20
 """Of an answer. The hub asks for fewer than 100 000 files in a repository, of which it says some 300 bytes
 each. Source: https://huggingface.co/docs/hub/storage-limits."""

@@ -117,6 +117,19 @@ def test_what_is_there_becomes_what_is_asked(
     assert texts(tmp_path) == expected
 
 
+@pytest.mark.parametrize("existing", ["append", "prepend"])
+def test_texts_that_share_a_sidecar_do_not_pile_up(works: list[Work], tmp_path: Path, existing: str) -> None:
+    """Runs that ask one question each, given again and again as clips come in."""
+    asked = [replace(works[0], questions=(question,)) for question in ("Who?", "What does it do?")]
+    records = [said(work, text) for work, text in zip(asked, ("A bird.", "It flies."), strict=True)]
+    sidecars = Sidecars(existing=existing)  # type: ignore[arg-type]
+    both = "A bird. It flies.\n" if existing == "append" else "It flies. A bird.\n"
+    for again in range(2):
+        for work, record in zip(asked, records, strict=True):
+            write(tmp_path, [] if again else [record], [work], sidecars)
+        assert texts(tmp_path) == {"a.txt": both}
+
+
 def test_one_that_cannot_be_written_leaves_the_others(works: list[Work], tmp_path: Path) -> None:
     for name in "ab":
         (tmp_path / f"{name}.txt").mkdir()

@@ -70,6 +70,9 @@ def test_unknown_ways_and_texts_that_are_none() -> None:
         ("prepend", "old\n", "A bird. old"),
         ("append", "old A bird.\n", "old A bird."),
         ("prepend", "A bird. old\n", "A bird. old"),
+        ("append", "old A bird. It is mine.\n", "old A bird. It is mine."),
+        ("prepend", "new A bird.\told\n", "new A bird.\told"),
+        ("append", "A bird.s\n", "A bird.s A bird."),
         ("append", "\ufeffä\r\n", "ä A bird."),
     ],
 )

@@ -177,6 +177,20 @@ def test_a_changed_setting_is_noticed(run: Run, clips: Path, change: tuple[str, 
     assert {each["fingerprint"] for each in latest(found)} == {found[-1]["fingerprint"]}
 
 
+def test_what_becomes_of_sidecars_of_clips_that_are_made_again_is_told(run: Run, clips: Path) -> None:
+    """A dry run counts none where the run would be refused; the run says that old texts stay."""
+    kept = "sidecars that are there keep their text"
+    words = ("clips", "-o", "out.jsonl", "--sidecar", "txt")
+    assert run("clips", "-o", "out.jsonl").status == 0
+    changed = (*words, "--prompt", "Why?")
+    assert json.loads(run(*changed, "--dry-run", "--json").out)["sidecars_from_records"] == 0
+    assert run(*changed).status == 2 and not list(clips.glob("*.txt"))
+    assert kept not in run(*words).err
+    before = {file: file.read_text() for file in clips.glob("*.txt")}
+    assert kept in run(*changed, "--redo").err
+    assert {file: file.read_text() for file in clips.glob("*.txt")} == before and len(before) == CLIPS
+
+
 def spoil(file: Path, *clips: str) -> None:
     """Empty the captions of clips."""
     found = records(file)
