@@ -20,6 +20,7 @@ MOST_ALPHA = 1e6
 _OTHER_KINDS = (
     *("use_rslora", "use_dora", "alpha_pattern", "rank_pattern", "fan_in_fan_out", "lora_bias"),
     *("use_qalora", "use_bdlora", "alora_invocation_tokens", "arrow_config", "kasa_config"),
+    "layer_replication",
 )
 """Fields of PEFT's LoraConfig that, when set, change what the weights mean."""
 _OTHER_BASES = ("pissa", "corda", "olora", "loftq", "lora_ga")

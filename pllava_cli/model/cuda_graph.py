@@ -11,9 +11,10 @@ from threading import Lock
 
 import torch
 from torch import Tensor
+from torch.nn.attention import sdpa_kernel
 
 from pllava_cli.model.cache import PrefixCache
-from pllava_cli.model.generation import prefill, step
+from pllava_cli.model.generation import STEP_KERNELS, prefill, step
 from pllava_cli.model.modeling import PllavaForConditionalGeneration
 from pllava_cli.model.plan import RuntimePlan
 from pllava_cli.model.recorded import Record, Recording, Step, StepRecorder
@@ -93,6 +94,7 @@ def _why_not(model: PllavaForConditionalGeneration, plan: RuntimePlan) -> str | 
 
 
 @torch.inference_mode()
+@sdpa_kernel(STEP_KERNELS)  # a step sets them itself, but what is tried here is recorded outside of one
 def difference_when_recorded(model: PllavaForConditionalGeneration, record: Record) -> float:
     """How far the logits of recorded steps are from those of the same as they come, as a share of their norm.
 

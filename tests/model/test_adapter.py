@@ -40,6 +40,7 @@ def test_base_and_alpha_are_read(tmp_path: Path) -> None:
         {"rank_pattern": {"q_proj": 3}},
         {"use_qalora": True},
         {"alora_invocation_tokens": [1, 2]},
+        {"layer_replication": [[0, 2], [1, 3]]},
         {"init_lora_weights": "pissa_niter_4"},
         {"init_lora_weights": "OLoRA"},
         {"lora_alpha": "8"},

@@ -45,6 +45,22 @@ def test_a_recording_that_reads_no_new_token_is_found_out(tiny: Model) -> None:
     assert difference_when_recorded(tiny[0], deaf) > TOLERANCE
 
 
+def test_the_trial_records_what_steps_do(tiny: Model) -> None:
+    """Without the attention that steps do not use either, whatever else the program allows."""
+    found = list[bool]()
+    seen = tiny[0].lm_head.register_forward_hook(
+        lambda *_: found.append(torch.backends.cuda.cudnn_sdp_enabled())
+    )
+    before = torch.backends.cuda.cudnn_sdp_enabled()
+    try:
+        torch.backends.cuda.enable_cudnn_sdp(True)
+        difference_when_recorded(tiny[0], Tracer())
+    finally:
+        torch.backends.cuda.enable_cudnn_sdp(before)
+        seen.remove()
+    assert len(found) > 3 and not any(found)
+
+
 def test_nan_is_found_out(tiny: Model) -> None:
     def broken(step: Step) -> tuple[Callable[[], object], Tensor]:
         return (lambda: None), step() * torch.nan

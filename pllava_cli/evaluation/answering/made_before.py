@@ -2,7 +2,7 @@
 
 A caption belongs to the clip that it names: by path, by id, by its file's name, or by that without its
 suffix, whichever first tells it from the others. Where parts of clips are asked about, the caption of a part
-names its start and end too, as a record's `segment` does, or is told by its id alone.
+names its start and end too, as a record's `segment` does, or is told by its id.
 """
 
 import os
@@ -49,10 +49,11 @@ class Caption:
         """The part of the clip that it is about; empty: all of it."""
         return () if all(each is None for each in self.span) else self.span
 
-    @property
-    def subject(self) -> str:
-        """What a later caption of the same clip has in common with it."""
-        return f"path {self.path}" if self.path is not None else f"id {self.ids[0]}"
+    def subject(self, *, of_parts: bool) -> tuple[str, Part]:
+        """What a later caption of the same clip, or of the same part of one, has in common with it."""
+        part = self.part if of_parts else ()
+        is_by_id = self.path is None or (of_parts and not part and bool(self.ids))
+        return f"id {self.ids[0]}" if is_by_id else f"path {self.path}", part
 
 
 def said_from(benchmark: Benchmark, file: Path) -> list[Said]:
@@ -101,7 +102,7 @@ def _captions(
         except EntryError as error:
             faults.append(Fault(placed.where, str(error)))
             continue
-        key = (caption.subject, caption.part if of_parts else ())
+        key = caption.subject(of_parts=of_parts)
         before = found.get(key)
         if before is not None and before.span != caption.span and not of_parts:
             named = shown(caption.path or caption.ids[0])
@@ -188,7 +189,10 @@ def _ways(benchmark: Benchmark) -> Iterator[list[Way]]:
     shared = [list(_shared(item, benchmark.clip_names.get(item.id, ()))) for item in benchmark.items]
     counts = Counter(way for ways in shared for way in ways)
     for item, ways in zip(benchmark.items, shared, strict=True):
-        sure: list[Way] = [("path", _whole(os.fspath(item.clip)), _part_of(item)), ("id", item.id, ())]
+        part = _part_of(item)
+        sure: list[Way] = [("path", _whole(os.fspath(item.clip)), part), ("id", item.id, part)]
+        if part:
+            sure.append(("id", item.id, ()))
         # What several items share tells of none of them.
         yield sure + [way for way in ways if counts[way] == 1]
 

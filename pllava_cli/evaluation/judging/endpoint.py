@@ -185,15 +185,18 @@ class _NoConnectionError(OSError):
 
 
 def _connect(connection: HTTPConnection, connect: Any) -> None:
-    """Connect, with a patience of its own for that."""
-    whole = connection.timeout
-    connection.timeout = CONNECT_TIMEOUT_S if whole is None else min(whole, CONNECT_TIMEOUT_S)
+    """Connect, with a patience of its own for that; what it took, the rest of the exchange lacks."""
+    whole_s, began = connection.timeout, time.monotonic()
+    assert whole_s is not None, "every exchange has a limit"
+    connection.timeout = min(whole_s, CONNECT_TIMEOUT_S)
     try:
         connect()
     except TimeoutError:
         raise _NoConnectionError("nobody takes the connection") from None
-    connection.timeout = whole
-    connection.sock.settimeout(whole)
+    left_s = whole_s - (time.monotonic() - began)
+    if left_s <= 0:  # each step of connecting, as a proxy's or that of encryption, has that patience anew
+        raise TimeoutError
+    connection.sock.settimeout(left_s)
 
 
 class _TimelyResponse(HTTPResponse):

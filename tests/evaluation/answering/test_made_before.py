@@ -162,6 +162,21 @@ class TestParts:
         entries = [{"id": "v_a/2", "caption": "Second."}, {"id": "v_a", "caption": "Whole."}]
         assert texts(tmp_path, entries, self.OF) == [None, "Second."]
 
+    def test_ids_tell_captions_of_one_clip_apart(self, tmp_path: Path) -> None:
+        entries = [
+            {"video": "v_a.mp4", "id": "v_a/1", "caption": "Old."},
+            {"video": "v_a.mp4", "id": "v_a/2", "caption": "Second."},
+            {"video": "v_a.mp4", "id": "v_a/1", "caption": "First."},
+        ]
+        assert texts(tmp_path, entries, self.OF) == ["First.", "Second."]
+
+    def test_an_id_may_name_its_part_too(self, tmp_path: Path) -> None:
+        entries = [
+            {"id": "v_a/1", "segment": {"start_s": 0, "end_s": 5}, "caption": "First."},
+            {"id": "v_a/2", "segment": {"start_s": 0, "end_s": 5}, "caption": "Of the first."},
+        ]
+        assert texts(tmp_path, entries, self.OF) == ["First.", None]
+
     @pytest.mark.parametrize("odd", [[1], {"a": 1}, "2.5", None])
     def test_times_that_are_none_are_of_no_part(self, tmp_path: Path, odd: Any) -> None:
         odd = {"path": "data/v_a.mp4", "text": "Odd.", "segment": {"start_s": odd, "end_s": 5.0}}

@@ -1,7 +1,10 @@
 """A judge's address, and what of an exchange with it may go wrong."""
 
 import socket
+import time
+from http.client import HTTPConnection
 from threading import Thread
+from types import SimpleNamespace
 
 import pytest
 
@@ -164,6 +167,22 @@ def test_an_answer_that_is_not_whole_is_none(act: object, kind: str, words: str)
         with pytest.raises(ExchangeError, match=words) as caught:
             Endpoint.parse(server.url).post(BODY, {}, 0.2 if kind == "slow" else 5.0)
         assert caught.value.kind == kind
+
+
+def test_connecting_counts_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As where encryption or a proxy takes long, each step within its own limit."""
+    connect = HTTPConnection.connect
+
+    def late(self: HTTPConnection) -> None:
+        connect(self)
+        monkeypatch.setattr(endpoint.time, "monotonic", lambda: now + 6.0)
+
+    now = time.monotonic()
+    monkeypatch.setattr(endpoint, "time", SimpleNamespace(monotonic=lambda: now))
+    monkeypatch.setattr(HTTPConnection, "connect", late)
+    with serving() as server, pytest.raises(ExchangeError, match="in time") as caught:
+        Endpoint.parse(server.url).post(BODY, {}, 5.0)
+    assert caught.value.kind == "slow"
 
 
 def test_nobody_is_there() -> None:
