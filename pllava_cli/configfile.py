@@ -78,9 +78,19 @@ def read_toml(path: Path) -> dict[str, Any]:
         UsageError: If it cannot be read or is not TOML, naming the line.
     """
     try:
-        return tomllib.loads(read_text(path))
+        found = tomllib.loads(read_text(path))
+        if _is_too_long(found):
+            raise ValueError("a whole number has more than 64 bits")
     except (ValueError, RecursionError) as error:  # ValueError: a whole number of thousands of digits, too
         raise UsageError(f"{path} is not valid TOML: {error}", "see https://toml.io for the form") from None
+    return found
+
+
+def _is_too_long(value: Any) -> bool:
+    """Whether a whole number in it is none of TOML's, which have 64 bits; Python does not even print some."""
+    if isinstance(value, dict | list):
+        return any(map(_is_too_long, value.values() if isinstance(value, dict) else value))
+    return isinstance(value, int) and not -(1 << 63) <= value < 1 << 63
 
 
 def checked(path: Path | str, table: str, values: Any, schema: dict[str, Check]) -> dict[str, Any]:

@@ -341,6 +341,9 @@ def test_own_registry_is_read_again_when_it_changes(own: Path) -> None:
         ("[defaults]\ntop_p = 0", "defaults.top_p: expected a number"),
         ("[defaults]\nmax_new_tokens = inf", "defaults.max_new_tokens: expected a whole number"),
         pytest.param(f"[defaults]\nalpha = {'9' * 5000}", "is not valid TOML", id="a number without end"),
+        pytest.param(
+            f"[checkpoints]\nx = 0x{'f' * 5000}", "more than 64 bits", id="a number that cannot be printed"
+        ),
     ],
 )
 def test_slips_in_the_own_registry_name_file_and_key(own: Path, text: str, expected: str) -> None:
