@@ -19,6 +19,7 @@ from transformers.models.llava.modeling_llava import (
 )
 
 from pllava_cli.model.config import PllavaConfig
+from pllava_cli.model.norms import fuse_norms
 from pllava_cli.model.pooling import PooledProjector
 from pllava_cli.model.recorded import StepRecorder
 from pllava_cli.model.thinning import thin
@@ -62,6 +63,7 @@ class PllavaModel(LlavaModel):  # type: ignore[misc]
             (time_slots, rows, columns),
         )
         self.language_model = AutoModel.from_config(config.text_config)
+        fuse_norms(self.language_model)
         self.post_init()
 
     def see(self, pixels_FCHW: Tensor, on_frames: FramesSeen | None = None) -> Tensor:
