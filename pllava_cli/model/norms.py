@@ -19,7 +19,8 @@ class FusedNorm(LlamaRMSNorm):  # type: ignore[misc]
     def forward(self, x: Tensor) -> Tensor:
         """Scale [..., width] to a root mean square of 1, then by the weight."""
         if not torch.is_inference_mode_enabled() or x.dtype != self.weight.dtype:
-            return super().forward(x)
+            scaled: Tensor = super().forward(x)
+            return scaled
         return functional.rms_norm(x, self.weight.shape, self.weight, self.variance_epsilon)
 
 
