@@ -35,7 +35,7 @@ from pllava_cli.commands import (
 )
 from pllava_cli.commands.evaluation import benchmarks, judge
 from pllava_cli.commands.layout import Command, Group
-from pllava_cli.errors import ExitStatus, PllavaError, UsageError
+from pllava_cli.errors import DeviceError, ExitStatus, PllavaError, UsageError
 from pllava_cli.signals import Signals
 from pllava_cli.terminal import OutputClosedError, Terminal, escape_controls, is_closed, write_stderr
 
@@ -202,9 +202,20 @@ def _report(terminal: Terminal, error: BaseException, words: Sequence[str]) -> i
         case OSError(errno=errno.ENOSPC | errno.EDQUOT):
             terminal.error(f"cannot write: {error.strerror}", "free some space")
             return ExitStatus.USAGE
+        case Exception() if _is_of_device(error):
+            said = str(error).partition("\n")[0]
+            failure = DeviceError(f"the device failed: {said}", "the system's log may say why; see also -vv")
+            failure.__cause__ = error
+            return _report(terminal, failure, words)
         case Exception():
             return _report_bug(terminal, error)
     raise error
+
+
+def _is_of_device(error: Exception) -> bool:
+    """Whether a GPU failed, as one does that is lost or overheats; torch is not imported for it."""
+    torch = sys.modules.get("torch")
+    return torch is not None and isinstance(error, torch.AcceleratorError)
 
 
 def _dashed_file(words: Sequence[str]) -> str:

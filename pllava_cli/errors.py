@@ -24,7 +24,7 @@ class ExitStatus(IntEnum):
     CHECKPOINT = 5
     """The checkpoint is missing, incomplete or of an unknown layout."""
     DEVICE = 6
-    """The device is not available, or the memory does not suffice."""
+    """The device is not available or has failed, or the memory does not suffice."""
     INTERRUPTED = 130
     """Stopped by Ctrl-C (128 + SIGINT)."""
     TERMINATED = 143
@@ -76,7 +76,7 @@ class CheckpointError(PllavaError):
 
 
 class DeviceError(PllavaError):
-    """The device is not there, or its memory does not suffice."""
+    """The device is not there or has failed, or its memory does not suffice."""
 
     status = ExitStatus.DEVICE
 

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import torch
 
 from pllava_cli import configfile
 from pllava_cli.errors import CheckpointError, DeviceError, UsageError
@@ -75,6 +76,16 @@ def test_device_error_while_answering_ends_the_run_and_keeps_the_text(run: Run, 
     result = run("caption", "a.mp4", "b.mp4")
     assert (result.status, result.out) == (6, "A bird\n")
     assert result.err.endswith("error: out of memory\nhint: use --preset fast\n")
+
+
+def test_a_gpu_that_is_lost_ends_the_run(run: Run, script: fake.Script) -> None:
+    failure = torch.AcceleratorError("CUDA error: unspecified launch failure\nCUDA kernel errors might be")
+    script.answers = [["A bird", failure]]
+    result = run("caption", "a.mp4", "b.mp4")
+    assert (result.status, result.out) == (6, "A bird\n")
+    first, second = result.err.splitlines()[-2:]
+    assert first == "error: the device failed: CUDA error: unspecified launch failure"
+    assert second.startswith("hint: ") and "Traceback" not in result.err
 
 
 def test_bug_is_one_line_and_a_file(run: Run, script: fake.Script) -> None:
