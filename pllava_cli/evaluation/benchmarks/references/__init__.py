@@ -6,6 +6,7 @@
 - VATEX's: a list of clips with `videoID` and `enCap`                             (`vatex`)
 - ActivityNet Captions': segments of videos, each with a sentence                 (`activitynet`)
 - MSVD's text: a clip's name and a sentence a line                                (`msvd`)
+- MSVD's table, with columns for the clip and a sentence                          (`msvd_csv`)
 
 Which it is, the content tells, never the file's name. What cannot be used is named, and the rest is.
 """
@@ -15,7 +16,7 @@ from pathlib import Path
 from pllava_cli.errors import UsageError
 from pllava_cli.evaluation.benchmarks import splits
 from pllava_cli.evaluation.benchmarks.json_or_lines import load
-from pllava_cli.evaluation.benchmarks.references import msvd
+from pllava_cli.evaluation.benchmarks.references import msvd, msvd_csv
 from pllava_cli.evaluation.benchmarks.references.activitynet import ACTIVITYNET
 from pllava_cli.evaluation.benchmarks.references.gathered import Described, Gathered
 from pllava_cli.evaluation.benchmarks.references.karpathy import KARPATHY
@@ -62,8 +63,9 @@ def read(file: Path, split: str | None = None) -> tuple[list[Described], list[Fa
 
 def _opened(file: Path) -> tuple[Entries, list[Fault], str]:
     """The entries of a file, what of it is none, and what entries of its form must hold."""
-    if msvd.is_one(file):
-        return msvd.entries(file), [], msvd.HINT
+    for form in (msvd, msvd_csv):
+        if form.is_one(file):
+            return form.entries(file), [], form.HINT
     loaded = load(file)
     layout = next((each for each in LAYOUTS if each.is_of(loaded)), None)
     if layout is None:

@@ -26,8 +26,8 @@ from pllava_cli.evaluation.reading import EntryError, shown
 from pllava_cli.video.probe import shown_name
 
 HINT = "each line needs a clip's name, as -4wsuPCjDBc_5_15, and a sentence"
-_NAME = rb"[\w-]{11}_\d{1,9}_\d{1,9}"
-_LINE = re.compile(_NAME + rb"(?=[ \t])")
+_NAME = re.compile(r"[\w-]{11}_\d{1,9}_\d{1,9}", re.ASCII)
+_LINE = re.compile(_NAME.pattern.encode() + rb"(?=[ \t])")
 _COMMENT = b"#"
 _LOOKED_AT = 1 << 12
 """Bytes of a line by which it is told; a longer one is no description."""
@@ -35,17 +35,33 @@ _LOOKED_AT = 1 << 12
 
 def is_one(file: Path) -> bool:
     """Whether a file is of this form, as its first line that is no comment tells; False if unreadable."""
+    return bool(_LINE.match(first_line(file)))
+
+
+def first_line(file: Path) -> bytes:
+    """The first line of a file of text that is no comment, cut short if it is long; empty if unreadable."""
     if not os.path.isfile(file):  # noqa: PTH113 (Path.is_file raises on a name that is too long)
-        return False
+        return b""
     try:
         with file.open("rb") as stream:
             for line in iter(lambda: stream.readline(_LOOKED_AT), b""):
                 bare = line.removeprefix(codecs.BOM_UTF8)
                 if bare.strip() and not bare.startswith(_COMMENT):
-                    return bool(_LINE.match(bare))
+                    return bare
     except OSError:
         pass  # it is told where the file is read
-    return False
+    return b""
+
+
+def checked_clip(name: str) -> str:
+    """Read what the corpus calls a clip.
+
+    Raises:
+        EntryError: It is no such name.
+    """
+    if not _NAME.fullmatch(name):
+        raise EntryError(f"{shown(name)} is not a clip's name: YouTube's id, start and end")
+    return name
 
 
 def entries(file: Path) -> Entries:
@@ -66,10 +82,8 @@ def _lines(file: Path) -> Iterator[Placed]:
 
 def _told(line: Any) -> Told:
     name, *text = line.split(maxsplit=1)
-    if not re.fullmatch(_NAME, name):
-        start = shown(name.decode("utf-8", "replace"))
-        raise EntryError(f"begins with {start}, not with a clip's name: YouTube's id, start and end")
+    clip = checked_clip(name.decode("utf-8", "replace"))
     try:
-        return Told(None, name.decode(), [each.decode() for each in text])
+        return Told(None, clip, [each.decode() for each in text])
     except UnicodeDecodeError:
         raise EntryError("is not UTF-8") from None

@@ -30,17 +30,17 @@ def test_the_sentences_of_each_clip(tmp_path: Path, text: str) -> None:
 @pytest.mark.parametrize(
     ("line", "message"),
     [
-        (b"vid1 a cat sits", "begins with 'vid1', not with a clip's name"),
-        (b"../4wsuPCjD_5_15 a cat sits", "begins with '../4wsuPCjD_5_15'"),
-        (b"-4wsuPCjDBc_5 a cat sits", "not with a clip's name: YouTube's id, start and end"),
-        (b"-4wsuPCjDBc_5_15_7 a cat sits", "not with a clip's name"),
-        (b"-4wsuPCjDBc_-5_15 a cat sits", "not with a clip's name"),
+        (b"vid1 a cat sits", "'vid1' is not a clip's name"),
+        (b"../4wsuPCjD_5_15 a cat sits", "'../4wsuPCjD_5_15' is not a clip's name"),
+        (b"-4wsuPCjDBc_5 a cat sits", "is not a clip's name: YouTube's id, start and end"),
+        (b"-4wsuPCjDBc_5_15_7 a cat sits", "is not a clip's name"),
+        (b"-4wsuPCjDBc_-5_15 a cat sits", "is not a clip's name"),
         (b"-7KMZQEsJW4_205_208", "nothing is said of '-7KMZQEsJW4_205_208'"),
         (b"-7KMZQEsJW4_205_208 ...", "holds no word"),
         (b"-7KMZQEsJW4_205_208 caf\xe9", "is not UTF-8"),
-        (b"\xff\xfe_5_15 x", "not with a clip's name"),
+        (b"\xff\xfe_5_15 x", "is not a clip's name"),
         (b"-7KMZQEsJW4_205_208 " + b"word " * 5000, "longer than"),
-        (b'{"video": "a.mp4", "caption": "x"}', "not with a clip's name"),
+        (b'{"video": "a.mp4", "caption": "x"}', "is not a clip's name"),
     ],
 )
 def test_a_line_that_cannot_be_used_is_named_and_the_rest_is(
