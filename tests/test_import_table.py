@@ -5,6 +5,7 @@ A module that is not in the tables below is an error: say where it belongs.
 
 import ast
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -371,3 +372,24 @@ def test_importing_the_package_costs_nothing() -> None:
         [sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, check=True
     )
     assert set(done.stdout.split()).intersection((*HEAVY, "typer")) == set()
+
+
+def test_the_map_names_every_part_above_what_it_imports() -> None:
+    """docs/layout.md is what a newcomer reads first."""
+    tables = (ROOT / "docs" / "layout.md").read_text(encoding="utf-8").split("|---|---|")[1:]
+    levels = {
+        name.removesuffix("/"): level
+        for level, table in enumerate(tables)
+        for row in re.findall(r"^\| (`.*?`) \|", table, flags=re.MULTILINE)
+        for name in re.findall(r"`([\w/]+)`", row)
+    }
+    files = {file.stem for file in PACKAGE.glob("*.py")}
+    folders = {file.parent.name for file in PACKAGE.glob("*/__init__.py")}
+    assert levels.keys() == files - {"__init__"} | folders
+    upwards = [
+        (name, other)
+        for name, others in OURS.items()
+        for other in others
+        if name != "__init__" and levels[other] < levels[name]
+    ]
+    assert upwards == []
