@@ -14,6 +14,7 @@ import pytest
 
 if TYPE_CHECKING:
     from pllava_cli import Captioner, EncodedClip
+    from tests.commands.results import Run
 
 pytest_plugins = ["tests.isolation"]
 
@@ -54,6 +55,20 @@ def manifest(corpus: Path) -> dict[str, dict[str, Any]]:
     """The corpus's rows by file name; `make_clips.py` says what each field means."""
     rows = json.loads((corpus / "manifest.json").read_text())
     return {row["file"]: row for row in rows}
+
+
+@pytest.fixture
+def command(capsys: pytest.CaptureFixture[str]) -> "Run":
+    """Run a command line in this process."""
+    from pllava_cli import app
+    from tests.commands.results import Result
+
+    def command(*words: object) -> Result:
+        status = app.main([str(each) for each in words])
+        captured = capsys.readouterr()
+        return Result(status, captured.out, captured.err)
+
+    return command
 
 
 # The engine on a small random checkpoint. Nothing of it may be changed by a test.

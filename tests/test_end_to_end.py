@@ -7,8 +7,6 @@ import subprocess
 import sys
 import time
 import wave
-from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 
 import cv2
@@ -17,34 +15,17 @@ import pytest
 import torch
 
 from benchmarks.random_checkpoint import write
-from pllava_cli import app
 from pllava_cli.model import device
 from tests.checkpoints import TINY, copied, edit_weights, write_plain
+from tests.commands.results import Result, Run
 from tests.conftest import SHARED
 
 SIZE = (64, 48)
 
 
-@dataclass
-class Result:
-    status: int
-    out: str
-    err: str
-
-
-Run = Callable[..., Result]
-
-
 @pytest.fixture
-def run(capsys: pytest.CaptureFixture[str]) -> Run:
-    """Run a command line in this process."""
-
-    def run(*arguments: object) -> Result:
-        status = app.main([str(argument) for argument in arguments])
-        captured = capsys.readouterr()
-        return Result(status, captured.out, captured.err)
-
-    return run
+def run(command: Run) -> Run:
+    return command
 
 
 @pytest.fixture(scope="module")

@@ -12,24 +12,12 @@ import pytest
 
 from pllava_cli import records
 from pllava_cli.errors import CheckpointError, ClipError, DeviceError, UsageError
-
-MODEL = records.Model("pllava-7b", None, None, 4.0, "bf16", "none", 16, (16, 12, 12))
-DECODING = records.Decoding(256, 0.0, 1.0, None, "eos", 3)
+from tests.batch.made import DECODING, MODEL, record
 
 
 def make(**changes: Any) -> records.Record:
-    fields: dict[str, Any] = {
-        "id": "a-1",
-        "path": "a.mp4",
-        "task": "caption",
-        "question": "Describe it.",
-        "system": "",
-        "segment": records.Segment(),
-        "model": MODEL,
-        "decoding": DECODING,
-        "text": "A bird.",
-    }
-    return records.Record(**(fields | changes))
+    fields: dict[str, Any] = {"id": "a-1", "path": "a.mp4", "file": None, "text": "A bird."}
+    return record(**(fields | changes))
 
 
 def test_line_holds_everything() -> None:

@@ -26,16 +26,7 @@ from pllava_cli.recordkey import Key
 from pllava_cli.records import File, Record, Segment
 from tests.batch.made import failed, line, record
 from tests.batch.running import RECORDING
-
-
-@pytest.fixture
-def works(tmp_path: Path) -> list[Work]:
-    made = []
-    for name in "abcd":
-        path = tmp_path / f"{name}.mp4"
-        path.write_bytes(name.encode())
-        made.append(Work(inputs.Clip(path, inputs.clip_id(path))))
-    return made
+from tests.batch.tree import works as works
 
 
 def to_be(work: Work, question: str | None = None) -> Record:

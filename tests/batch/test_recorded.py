@@ -6,7 +6,6 @@ from pathlib import Path
 
 import pytest
 
-from pllava_cli import inputs
 from pllava_cli.batch.journal import Journal
 from pllava_cli.batch.planning import Planner
 from pllava_cli.batch.recorded import RecordedSidecars, Written
@@ -16,16 +15,7 @@ from pllava_cli.errors import ClipError
 from pllava_cli.records import File, Record, Segment
 from tests.batch.made import failed
 from tests.batch.running import RECORDING
-
-
-@pytest.fixture
-def works(tmp_path: Path) -> list[Work]:
-    made = []
-    for name in "abcd":
-        path = tmp_path / f"{name}.mp4"
-        path.write_bytes(name.encode())
-        made.append(Work(inputs.Clip(path, inputs.clip_id(path))))
-    return made
+from tests.batch.tree import works as works
 
 
 def said(work: Work, text: str) -> Record:

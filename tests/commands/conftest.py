@@ -1,14 +1,12 @@
 """Fixtures for running commands with the fake engine."""
 
 import sys
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from pllava_cli import app
 from tests.commands import fake
-from tests.commands.results import Result as Result
+from tests.commands.results import Run
 from tests.commands.standin import evaluate as evaluate
 from tests.commands.standin import short_clips as short_clips
 from tests.commands.standin import stage as stage
@@ -46,14 +44,6 @@ def clips(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 @pytest.fixture
-def run(
-    capsys: pytest.CaptureFixture[str], script: fake.Script, checkpoint: Path, clips: Path
-) -> Callable[..., Result]:
+def run(command: Run, script: fake.Script, checkpoint: Path, clips: Path) -> Run:
     """Run a command line in this process."""
-
-    def run(*arguments: str) -> Result:
-        status = app.main(arguments)
-        captured = capsys.readouterr()
-        return Result(status, captured.out, captured.err)
-
-    return run
+    return command

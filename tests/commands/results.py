@@ -1,6 +1,7 @@
 """What a command line came to."""
 
 import json
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,3 +15,7 @@ class Result:
     @property
     def records(self) -> list[dict[str, Any]]:
         return [json.loads(line) for line in self.out.splitlines()]
+
+
+Run = Callable[..., Result]
+"""Runs a command line, given word by word; numbers and paths are words too."""

@@ -3,15 +3,14 @@
 import gc
 import json
 import weakref
-from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from pllava_cli import app
 from pllava_cli.batch.pipeline import Pipeline, Runner
 from pllava_cli.commands import fitting, places
 from pllava_cli.commands.staffing import Needs
@@ -22,13 +21,11 @@ from pllava_cli.settings import Settings
 from pllava_cli.terminal import Terminal
 from tests.batch.running import LOOK, Engine
 from tests.clips import write_clip
-from tests.commands.results import Result
+from tests.commands.results import Run
 
 CLIPS = 2
 RIGHT = "B)"
 """What the stand-in says; of multiple-choice questions, the second option."""
-
-Run = Callable[..., Result]
 
 
 @dataclass
@@ -99,15 +96,9 @@ def short_clips(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def evaluate(capsys: pytest.CaptureFixture[str], stage: Stage) -> Run:
+def evaluate(command: Run, stage: Stage) -> Run:
     """Run `pllava eval` in this process."""
-
-    def evaluate(*words: object) -> Result:
-        status = app.main(["eval", *map(str, words)])
-        captured = capsys.readouterr()
-        return Result(status, captured.out, captured.err)
-
-    return evaluate
+    return partial(command, "eval")
 
 
 def result(folder: str = "out") -> dict[str, Any]:

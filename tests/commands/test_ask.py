@@ -1,16 +1,13 @@
 """`pllava ask`: one encode, any number of questions."""
 
 import os
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from pllava_cli.errors import UsageError
 from tests.commands import fake
-from tests.commands.conftest import Result
-
-Run = Callable[..., Result]
+from tests.commands.results import Result, Run
 
 
 def test_one_question(run: Run, script: fake.Script) -> None:

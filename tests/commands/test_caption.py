@@ -2,7 +2,6 @@
 
 import json
 import os
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -11,9 +10,7 @@ import torch
 from pllava_cli import configfile
 from pllava_cli.errors import CheckpointError, DeviceError, UsageError
 from tests.commands import fake
-from tests.commands.conftest import Result
-
-Run = Callable[..., Result]
+from tests.commands.results import Result, Run
 
 
 def test_one_clip_gives_its_text_and_nothing_else(run: Run) -> None:

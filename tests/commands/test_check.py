@@ -2,16 +2,13 @@
 
 import json
 import re
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from pllava_cli.commands.check import MEANINGS, MOST_ROWS
 from tests.batch.made import failed, line, record
-from tests.commands.conftest import Result
-
-Run = Callable[..., Result]
+from tests.commands.results import Result, Run
 
 
 def write(*made: bytes) -> None:

@@ -5,7 +5,6 @@ import re
 import subprocess
 import sys
 import tomllib
-from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -14,9 +13,7 @@ import pytest
 
 from pllava_cli import registry
 from pllava_cli.commands import codecs, doctor
-from tests.commands.conftest import Result
-
-Run = Callable[..., Result]
+from tests.commands.results import Run
 
 
 @pytest.fixture

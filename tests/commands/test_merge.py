@@ -4,18 +4,16 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from pllava_cli.batch.journal import Journal
 from tests.batch.made import failed, line, record
-from tests.commands.conftest import Result
+from tests.commands.results import Result, Run
 from tests.disks import room
 
 ROOT = Path(__file__).parents[2]
-Run = Callable[..., Result]
 
 
 @pytest.fixture(autouse=True)

@@ -1,15 +1,12 @@
 """`pllava models`: listings for people and as data."""
 
 import json
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from pllava_cli import registry
-from tests.commands.conftest import Result
-
-Run = Callable[..., Result]
+from tests.commands.results import Run
 
 
 def test_list_names_every_checkpoint_and_marks_the_default(run: Run) -> None:

@@ -4,29 +4,20 @@ import fcntl
 import json
 import os
 import shutil
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from pllava_cli import app, hubcache, registry, savelist
+from pllava_cli import hubcache, registry, savelist
 from pllava_cli.model.record import RECORD_FILE, Record
-from tests.commands.conftest import Result
+from tests.commands.results import Run
 from tests.locking import before_locking
-
-Run = Callable[..., Result]
 
 
 @pytest.fixture
-def run(capsys: pytest.CaptureFixture[str]) -> Run:
-    """Run a command line in this process."""
-
-    def run(*words: object) -> Result:
-        status = app.main([str(each) for each in words])
-        captured = capsys.readouterr()
-        return Result(status, captured.out, captured.err)
-
-    return run
+def run(command: Run) -> Run:
+    """Without the fake engine."""
+    return command
 
 
 def write_save(source: Path, name: str = "some-4bit-fp32-alpha4-0123456789", **changes: object) -> Path:

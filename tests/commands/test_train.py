@@ -7,35 +7,25 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
 from pathlib import Path
 
 import psutil
 import pytest
 
-from pllava_cli import app
 from tests.clips import write_clip
-from tests.commands.conftest import Result
+from tests.commands.results import Run
 from tests.training.conftest import base, conversation, write_lines
 
 __all__ = ["base"]
 
-Run = Callable[..., Result]
-
 
 @pytest.fixture
-def run(capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
+def run(command: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
     """Run a command line in a folder with data.jsonl, a conversation about clip.mp4."""
     monkeypatch.chdir(tmp_path)
     write_clip(tmp_path / "clip.mp4", seed=1)
     write_lines(tmp_path / "data.jsonl", [conversation("clip.mp4")])
-
-    def run(*words: str) -> Result:
-        status = app.main(words)
-        captured = capsys.readouterr()
-        return Result(status, captured.out, captured.err)
-
-    return run
+    return command
 
 
 def test_train_use_merge_use(run: Run, base: Path, tmp_path: Path) -> None:

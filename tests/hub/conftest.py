@@ -4,13 +4,13 @@ import json
 import os
 import struct
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from pllava_cli import app, hubcache, registry
-from tests.commands.conftest import Result
+from pllava_cli import hubcache, registry
+from tests.commands.results import Run
 from tests.hub import server
 
 REPO = "someone/birds"
@@ -18,7 +18,6 @@ SHARD = "model-00001-of-00002.safetensors"
 NEWER = "f" * 40
 """A commit that the hub has later."""
 PAGE = b"<html><body>Please sign in to this network</body></html>"
-Run = Callable[..., Result]
 
 
 def safetensors(**tensors: int) -> bytes:
@@ -104,16 +103,10 @@ def write_registry(text: str) -> None:
 
 
 @pytest.fixture
-def run(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Callable[..., Result]:
+def run(command: Run, monkeypatch: pytest.MonkeyPatch) -> Run:
     """Run a command line in this process, where nobody can be asked."""
     monkeypatch.setattr(sys, "stdin", None)
-
-    def run(*arguments: str) -> Result:
-        status = app.main(arguments)
-        captured = capsys.readouterr()
-        return Result(status, captured.out, captured.err)
-
-    return run
+    return command
 
 
 @pytest.fixture

@@ -7,8 +7,9 @@ import pytest
 
 from pllava_cli import registry
 from pllava_cli.hub import asking
+from tests.commands.results import Run
 from tests.hub import server
-from tests.hub.conftest import NEEDED, PAGE, REPO, SHARD, Run, checkpoint_files, here, locate, partials
+from tests.hub.conftest import NEEDED, PAGE, REPO, SHARD, checkpoint_files, here, locate, partials
 
 
 def test_what_is_not_as_listed_never_appears(run: Run, hub: server.Hub, snapshot: Path, cache: Path) -> None:

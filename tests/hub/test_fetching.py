@@ -1,17 +1,14 @@
 """A checkpoint that is not here is fetched before it runs, if the user says so, and never otherwise."""
 
 import sys
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from tests.clips import write_clip
-from tests.commands.conftest import Result
+from tests.commands.results import Run
 from tests.hub import server
 from tests.hub.test_removing import Typed
-
-Run = Callable[..., Result]
 
 
 @pytest.fixture

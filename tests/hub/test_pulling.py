@@ -13,6 +13,7 @@ import pytest
 
 from pllava_cli import hubcache, receipts, registry
 from pllava_cli.hub import fetching
+from tests.commands.results import Run
 from tests.hub import server
 from tests.hub.conftest import (
     NEEDED,
@@ -20,7 +21,6 @@ from tests.hub.conftest import (
     PAGE,
     REPO,
     SHARD,
-    Run,
     checkpoint_files,
     here,
     locate,

@@ -4,7 +4,6 @@ import io
 import json
 import shutil
 import sys
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -12,12 +11,10 @@ import pytest
 from pllava_cli import hubcache
 from pllava_cli.errors import UsageError
 from pllava_cli.hub import pulling, removing
-from tests.commands.conftest import Result
+from tests.commands.results import Result, Run
 from tests.commands.test_saves import write_save
 from tests.hub import server
 from tests.hub.conftest import NEEDED, REPO, checkpoint_files, write_registry
-
-Run = Callable[..., Result]
 
 
 def test_nothing_is_left(run: Run, hub: server.Hub, cache: Path) -> None:

@@ -7,9 +7,10 @@ import pytest
 
 from pllava_cli import hubcache, registry
 from tests.checkpoints import edit_json
+from tests.commands.results import Run
 from tests.commands.test_saves import write_save
 from tests.hub import server
-from tests.hub.conftest import NEEDED, REPO, SHARD, Run, checkpoint_files, here, locate
+from tests.hub.conftest import NEEDED, REPO, SHARD, checkpoint_files, here, locate
 
 
 def test_repair_fetches_again_what_is_damaged(run: Run, hub: server.Hub, snapshot: Path) -> None:

@@ -8,11 +8,10 @@ from pathlib import Path
 import pytest
 
 from pllava_cli import hubcache, receipts
-from tests.commands.conftest import Result
+from tests.commands.results import Run
 from tests.hub import server
 from tests.hub.conftest import NEEDED, REPO, checkpoint_files, safetensors
 
-Run = Callable[..., Result]
 SHARD = "model-00002-of-00002.safetensors"
 
 

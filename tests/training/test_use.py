@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from pllava_cli import Captioner, app, registry
+from pllava_cli import Captioner, registry
 from pllava_cli.errors import CheckpointError
 from pllava_cli.loader import PROMPT_TEMPLATE, Checked, check_checkpoint
 from pllava_cli.prompts import TEMPLATES
@@ -17,21 +17,10 @@ from pllava_cli.training.merge import merge
 from pllava_cli.training.rundir import RunFolder
 from pllava_cli.training.settings import TrainSettings
 from tests.checkpoints import adapter_tensors, copied, edit_json, write_adapter
-from tests.commands.conftest import Result
+from tests.commands.results import Run
 from tests.training.conftest import Heard
 
-Command = Callable[..., Result]
 EXACT = {"dtype": "fp32", "quantize": "none", "device": "cpu"}
-
-
-@pytest.fixture
-def command(capsys: pytest.CaptureFixture[str]) -> Command:
-    def command(*words: str) -> Result:
-        status = app.main(words)
-        captured = capsys.readouterr()
-        return Result(status, captured.out, captured.err)
-
-    return command
 
 
 @pytest.fixture
@@ -86,7 +75,7 @@ def test_a_template_that_there_is_not_is_told(moved: Path, name: object) -> None
 
 @pytest.mark.parametrize("configured", [False, True], ids=["training", "writing the output"])
 def test_an_unfinished_training_is_told(
-    command: Command, base: Path, tmp_path: Path, clips: Path, configured: bool
+    command: Run, base: Path, tmp_path: Path, clips: Path, configured: bool
 ) -> None:
     out = tmp_path / "out"
     folder = RunFolder(out)
@@ -108,7 +97,7 @@ def test_a_whole_checkpoint_with_a_run_json_of_another_tool_is_used(moved: Path)
         assert checked(moved).folder == moved
 
 
-def test_an_adapter_without_its_base_is_not_here(command: Command, adapter: Path, moved: Path) -> None:
+def test_an_adapter_without_its_base_is_not_here(command: Run, adapter: Path, moved: Path) -> None:
     assert json.loads(command("models", "show", str(adapter), "--json").out)["here"] == "yes"
     shutil.rmtree(moved)
     shown = json.loads(command("models", "show", str(adapter), "--json").out)
@@ -122,7 +111,7 @@ def test_an_adapter_without_its_base_is_not_here(command: Command, adapter: Path
     assert "names no base" in command("models", "show", str(adapter)).out
 
 
-def test_an_alpha_that_is_no_number_is_told_by_its_file(command: Command, adapter: Path) -> None:
+def test_an_alpha_that_is_no_number_is_told_by_its_file(command: Run, adapter: Path) -> None:
     edit_json(adapter / "adapter_config.json", lora_alpha=float("nan"))
     with pytest.raises(CheckpointError, match=r"adapter_config.json has no usable lora_alpha \(nan\)"):
         checked(adapter)

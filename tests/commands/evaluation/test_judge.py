@@ -3,50 +3,21 @@
 import json
 import shutil
 from collections.abc import Iterator
-from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from threading import Thread
-from typing import Any
 
 import pytest
 
-from tests.commands.standin import CLIPS, Run, Stage, result, rows
+from tests.commands.results import Run
+from tests.commands.standin import CLIPS, Stage, result, rows
+from tests.evaluation.judge_server import Server, says, sends, serving
 
-
-@dataclass
-class Server:
-    """A judge: what it says, and what it was asked."""
-
-    url: str
-    status: int = 200
-    says: str = "{'pred': 'yes', 'score': 4}"
-    asked: list[dict[str, Any]] = field(default_factory=list)
+MODEL = "m"
 
 
 @pytest.fixture
 def server() -> Iterator[Server]:
-    class Handler(BaseHTTPRequestHandler):
-        def do_POST(self) -> None:
-            found.asked.append(json.loads(self.rfile.read(int(self.headers["Content-Length"]))))
-            body = json.dumps({"model": "m", "choices": [{"message": {"content": found.says}}]}).encode()
-            self.send_response(found.status)
-            self.send_header("Content-Type", "application/json")
-            self.send_header("Content-Length", str(len(body)))
-            self.end_headers()
-            self.wfile.write(body)
-
-        def log_message(self, *_: object) -> None:
-            """Say nothing."""
-
-    listening = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    found = Server(f"http://127.0.0.1:{listening.server_port}/v1")
-    thread = Thread(target=listening.serve_forever, daemon=True)
-    thread.start()
-    yield found
-    listening.shutdown()
-    thread.join()
-    listening.server_close()
+    with serving(says("{'pred': 'yes', 'score': 4}", MODEL)) as server:
+        yield server
 
 
 @pytest.fixture
@@ -70,16 +41,11 @@ def questions(short_clips: Path, tmp_path: Path, checkpoint: Path, monkeypatch: 
     return tmp_path / "vcg"
 
 
-@pytest.fixture
-def run(evaluate: Run, questions: Path) -> Run:
-    return evaluate
-
-
 ANSWER = ("vcgbench", "--data", "vcg", "-o", "out")
 
 
 def judged(server: Server, *more: str) -> tuple[str, ...]:
-    return ("judge", "out", "--judge-url", server.url, "--judge-model", "m", *more)
+    return ("judge", "out", "--judge-url", server.url, "--judge-model", MODEL, *more)
 
 
 def test_answers_are_judged_once_and_the_report_is_made_anew(
@@ -95,7 +61,7 @@ def test_answers_are_judged_once_and_the_report_is_made_anew(
     assert "mean over judged answers     4.00" in done.out and len(server.asked) == 5 * CLIPS
     assert result()["settings"]["judge's instructions"].startswith("our own")
     assert "judge: m at 127.0.0.1" in result()["scoring"] and result()["settings"]["checkpoint"] == "stand-in"
-    server.says = "{'score': 1}"
+    server.usual = says("{'score': 1}", MODEL)
     again = run(*judged(server))
     assert again.out == done.out and len(server.asked) == 5 * CLIPS and "10 judged before" in again.err
     assert len(stage.opened) == 1
@@ -124,7 +90,7 @@ def test_of_a_run_that_was_stopped_what_is_answered_is_judged(run: Run, server: 
 
 def test_every_score_tells_how_the_judge_was_asked(run: Run, server: Server) -> None:
     assert run(*ANSWER).status == 0
-    server.says = "I cannot say."
+    server.usual = says("I cannot say.", MODEL)
     done = run(*judged(server))
     assert done.status == 0 and "10 of 10 verdicts count as 0" in done.err and "--max-tokens" in done.err
     kept = [json.loads(line) for line in Path("out/verdicts.jsonl").read_text().splitlines()]
@@ -136,7 +102,7 @@ def test_every_score_tells_how_the_judge_was_asked(run: Run, server: Server) -> 
     assert told["judge's instructions"].startswith("our own (sha256 ")
     assert told["judge's decoding"] == "temperature 0, 64 tokens at most"
     assert run(*ANSWER).status == 0 and result() == found
-    server.says = "{'score': 4}"
+    server.usual = says("{'score': 4}", MODEL)
     assert run(*judged(server, "--instructions", str(texts()), "--max-tokens", "9")).status == 0
     other = result()["settings"]
     assert other["judge's instructions"].startswith(str(Path("texts").absolute()))
@@ -207,7 +173,7 @@ def test_a_judge_that_refuses_some_prompts_does_so_again(run: Run, server: Serve
     assert run(*judged(server)).status == 0
     kept = Path("out/verdicts.jsonl")
     kept.write_text("".join(kept.read_text().splitlines(keepends=True)[:6]))
-    server.status = 400
+    server.usual = sends(400)
     for _ in range(2):
         done = run(*judged(server))
         assert done.status == 3 and "0 judged, 6 judged before, 4 not" in done.err, done.err
@@ -231,7 +197,7 @@ def test_open_questions_tell_scores_to_two_digits_and_how_they_are_put(
     assert collected.status == 0, collected.err
     ours = result()["settings"]["question's instruction"]
     assert ours.startswith("our own (sha256 ") and "judge" not in result()["settings"]
-    server.says = "{'pred': 'yes', 'score': 3.25}"
+    server.usual = says("{'pred': 'yes', 'score': 3.25}", MODEL)
     done = run(*judged(server))
     assert done.status == 0 and "mean score  3.25   from 0 to 5" in done.out, done.err
     assert "accuracy    100.0" in done.out and all(each["key"] for each in result()["verdicts"])
@@ -251,7 +217,7 @@ def test_a_pair_is_drawn_whole(run: Run, stage: Stage) -> None:
 def test_a_judge_that_does_not_reply_leaves_the_run_as_it_was(run: Run, server: Server) -> None:
     assert run(*ANSWER).status == 0
     before = Path("out/result.json").read_bytes()
-    server.status = 401
+    server.usual = sends(401)
     refused = run(*judged(server))
     assert refused.status == 2 and "asks for a key" in refused.err
     assert Path("out/result.json").read_bytes() == before

@@ -10,8 +10,8 @@ import cv2
 import numpy as np
 import pytest
 
-from tests.commands.standin import Run, result
-from tests.evaluation import fakejava
+from tests.commands.results import Run
+from tests.commands.standin import result
 from tests.evaluation.published import ACTIVITYNET, KARPATHY, MSVD, VATEX, written
 
 Keep = Callable[..., None]
@@ -19,10 +19,7 @@ WORDS = ("captions", "references", "--data", "data", "-o", "out")
 
 
 @pytest.fixture(autouse=True)
-def workplace(tmp_path: Path, checkpoint: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    pytest.importorskip("pycocoevalcap", reason="pycocoevalcap (extra: eval) is not installed")
-    (tmp_path / "java").mkdir()
-    fakejava.put(monkeypatch, tmp_path / "java", None)  # METEOR's start takes seconds
+def workplace(scorer: None, tmp_path: Path, checkpoint: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
 
 

@@ -1,6 +1,5 @@
 """`pllava batch` over everything odd that a video can be, and on a disk that fills up."""
 
-import os
 import re
 import subprocess
 import sys
@@ -11,7 +10,7 @@ from typing import Any
 import pytest
 
 from tests.clips import write_clip
-from tests.commands.test_batch import ROOT, records
+from tests.commands.batch.conftest import environment, records
 
 PATIENCE_S = 600.0
 CLIPS = 30
@@ -22,10 +21,9 @@ DECODER_NOISE = re.compile(r"\[\w+ @ 0x[0-9a-f]+\]|^\[ *(WARN|ERROR)|OpenCV\(", 
 
 
 def batch(*words: object) -> subprocess.CompletedProcess[str]:
-    environment = os.environ | {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
     command = [sys.executable, "-m", "pllava_cli", "batch", "--model", "tiny", "--max-new-tokens", "4"]
     return subprocess.run(
-        [*command, *map(str, words)], env=environment, capture_output=True, text=True, timeout=PATIENCE_S
+        [*command, *map(str, words)], env=environment(), capture_output=True, text=True, timeout=PATIENCE_S
     )
 
 

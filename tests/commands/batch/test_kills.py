@@ -1,0 +1,70 @@
+"""`pllava batch` in processes of their own, to be killed and to be stopped."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from pllava_cli.recordkey import latest
+from tests.commands.batch.conftest import CLIPS, FEW, answers, environment, records
+from tests.commands.results import Run
+
+PATIENCE_S = 120.0
+
+
+@pytest.fixture
+def many(made: Path, clips: Path) -> Path:
+    for number in range(CLIPS, 2 * CLIPS):
+        os.link(made / f"clip{number}.mp4", clips / f"clip{number}.mp4")
+    (clips / "empty.mp4").touch()
+    return clips
+
+
+def start(checkpoint: Path, *words: str) -> subprocess.Popen[bytes]:
+    command = [sys.executable, "-m", "pllava_cli", "batch", "--model", str(checkpoint), *FEW, "clips"]
+    return subprocess.Popen(
+        [*command, "-o", "out.jsonl", "--batch-size", "1", *words], env=environment(), stderr=subprocess.PIPE
+    )
+
+
+def wait_for_lines(process: subprocess.Popen[bytes], count: int) -> None:
+    deadline = time.monotonic() + PATIENCE_S
+    file = Path("out.jsonl")
+    while process.poll() is None and (not file.exists() or file.read_bytes().count(b"\n") < count):
+        assert time.monotonic() < deadline
+        time.sleep(0.001)
+
+
+def test_killed_at_any_moment_it_goes_on_where_it_was(checkpoint: Path, many: Path, run: Run) -> None:
+    killed = 0
+    for lines in (0, 2, 7):
+        with start(checkpoint) as process:
+            wait_for_lines(process, lines)
+            process.kill()
+        killed += process.returncode == -signal.SIGKILL
+    assert killed
+    assert run("clips", "-o", "out.jsonl", "--batch-size", "1").status == 3
+    found = records(Path("out.jsonl"))
+    good = [each for each in found if each["status"] == "ok"]
+    assert len(good) == 2 * CLIPS and len(latest(found)) == 2 * CLIPS + 1
+    assert run("clips", "-o", "whole.jsonl", "--batch-size", "1").status == 3
+    assert answers(latest(found)) == answers(records(Path("whole.jsonl")))
+
+
+@pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_a_signal_lets_it_finish_what_is_under_way(
+    checkpoint: Path, many: Path, number: signal.Signals, status: int
+) -> None:
+    with start(checkpoint) as process:
+        wait_for_lines(process, 2)
+        process.send_signal(number)
+        _, err = process.communicate(timeout=PATIENCE_S)
+    assert process.returncode == status, err
+    assert b"Traceback" not in err and b"finishing what is under way" in err
+    assert b"stopped; to go on: pllava batch" in err
+    assert Path("out.jsonl").read_bytes().endswith(b"\n")
+    assert 2 <= len(records(Path("out.jsonl"))) < 2 * CLIPS
