@@ -9,15 +9,22 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
-Kind = Literal["right", "wrong", "unparsed", "empty", "failed", "unjudged"]
+Kind = Literal["right", "wrong", "unparsed", "empty", "failed", "measured", "unjudged"]
 """What became of an answer. `unparsed`: nothing in it could be read as an answer; `empty`: nothing was
 said; `failed`: the clip could not be decoded, or the question not asked. All of these count as wrong, and
-are listed apart. `unjudged`: no verdict is there yet, so it counts as nothing."""
+are listed apart. `measured`: a caption, which counts by its words, and is neither right nor wrong.
+`unjudged`: no verdict is there yet, so it counts as nothing."""
+ASIDE: tuple[Kind, ...] = ("failed", "unparsed", "empty", "unjudged")
+"""What is listed one by one: answers that tell more of the run than of the checkpoint."""
 
+CHECKPOINT = "checkpoint"
+"""The setting of a result that names what was asked; not there: the captions were made before."""
 SAMPLE = "sample"
-"""The setting of a result that says how a part of the questions was drawn; not there: all were asked."""
+"""The one that says how a part of the questions was drawn; not there: all were asked."""
 SPLIT = "split"
 """The one that says of which split they were; not there: of all that their file has."""
+JUDGE = "judge"
+"""The one that names who judged; not there: nobody was asked."""
 QUESTION_INSTRUCTION, JUDGE_INSTRUCTIONS = "question's instruction", "judge's instructions"
 """Those that say what open questions were put with, and by which texts a judge was asked."""
 OUR_WORDS = "our own"
@@ -102,6 +109,8 @@ class Said:
     error: str | None = None
     timestamps_s: tuple[float, ...] = ()
     """When the frames it saw are shown."""
+    is_of_part: bool = False
+    """Whether it is said to be of a part of the clip, where the item is about all of it."""
 
 
 @dataclass(frozen=True)
@@ -138,6 +147,8 @@ class Average:
     """`mean over tasks`, `mean over items`, ..."""
     value: float | None
     note: str = ""
+    unit: str = ""
+    """What the value is in; empty: in what the result's values are."""
 
 
 @dataclass(frozen=True)

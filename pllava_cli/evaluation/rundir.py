@@ -85,8 +85,12 @@ class RunFolder:
         if not self._file.exists():
             self._write(Notes(asked))
 
-    def note(self, asked: Asked, recording: Recording) -> None:
+    def note(self, asked: Asked, recording: Recording | None) -> None:
         """Write down what is asked, and with which settings the answers are made, from now on.
+
+        Args:
+            asked: What is asked.
+            recording: The settings; None: nobody knows them.
 
         Raises:
             UsageError: It cannot be written.

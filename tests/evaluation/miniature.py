@@ -39,6 +39,8 @@ BORROWED = {
 """Tasks that the world cannot pose, and whose questions stand for theirs."""
 SUFFIXES = {"ssv2_video": ".webm", "nturgbd": ".avi"}
 """Of the videos that are not .mp4, by MVBench's folder."""
+OF_FRAMES = "tvqa/frames_fps3_hq"
+"""MVBench's folder whose clips are folders of pictures, 00001.jpg and so on."""
 CODECS = {".mp4": "mp4v", ".webm": "VP80", ".avi": "XVID"}
 SIDE, FPS, FRAMES = 112, 8, 17
 """Of every clip; a scene lasts a little more than two seconds."""
@@ -63,7 +65,7 @@ def mvbench(folder: Path, each: int = 2, seed: int = 0) -> Path:
         tasks = [task for task in TASKS if task.prefix == prefix]
         posed = _posed(tasks, each, FIRST_SEED + 100_000 * seed + 1_000 * number)
         for name, seeds in _clips(tasks[0], list(posed)):
-            _show(folder / "video" / prefix / name, seeds, is_frames=tasks[0].is_frames)
+            _show(folder / "video" / prefix / name, seeds, is_frames=prefix == OF_FRAMES)
             for at, scene in enumerate(seeds):
                 for task, item in posed[scene]:
                     entries[task.name].append(_entry(task, name, at, item))
@@ -156,7 +158,7 @@ def _clips(task: Task, seeds: Sequence[int]) -> Iterator[tuple[str, list[int]]]:
     step = 2 if task.is_bounded else 1
     for at in range(0, len(seeds), step):
         name = f"scene_{seeds[at]}"
-        if task.is_frames:
+        if task.prefix == OF_FRAMES:
             yield f"shapes_frames/{name}_clip_00", list(seeds[at : at + step])
         else:
             yield name + SUFFIXES.get(task.prefix, ".mp4"), list(seeds[at : at + step])
@@ -172,7 +174,7 @@ def _entry(task: Task, video: str, at: int, item: Item) -> dict[str, Any]:
     if task.is_bounded:
         # In a folder of frames the one at t seconds is number 3 t, counted from 1. The frame at the end
         # counts as part of the segment.
-        fps, first = (FRAMES_FPS, 1) if task.is_frames else (FPS, 0)
+        fps, first = (FRAMES_FPS, 1) if task.prefix == OF_FRAMES else (FPS, 0)
         start, end = (at * FRAMES + first, (at + 1) * FRAMES - 1 + first)
         entry |= {"start": round(start / fps, 3), "end": round(end / fps, 3)}
     return entry

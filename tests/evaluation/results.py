@@ -80,13 +80,13 @@ def hostile() -> Result:
     item = Item(
         HOSTILE, HOSTILE, Path("/clips/" + HOSTILE.replace("\x00", "")), HOSTILE, HOSTILE, HOSTILE, (HOSTILE,)
     )
-    kinds: tuple[Kind, ...] = ("right", "wrong", "unparsed", "empty", "failed", "unjudged")
+    kinds: tuple[Kind, ...] = ("right", "wrong", "unparsed", "empty", "failed", "measured", "unjudged")
     verdicts = [Verdict(Said(item, HOSTILE, HOSTILE, (0.5,)), kind, 0.0, HOSTILE) for kind in kinds]
     return Result(
         HOSTILE,
         HOSTILE,
         "%",
-        [Group(HOSTILE, 6, 100 / 6, dict.fromkeys(kinds, 1))],
+        [Group(HOSTILE, 7, 100 / 7, dict.fromkeys(kinds, 1))],
         [Average(HOSTILE, 50.0, HOSTILE)],
         verdicts,
         [Fault(HOSTILE, HOSTILE)],

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from pllava_cli import app
+from tests.evaluation import fakejava
 
 KNOWN_RIGHT, GUESSED_RIGHT = 28, 11
 """Of 40 questions in fp32: what `tiny` answers, and what guessing comes to."""
@@ -81,8 +82,12 @@ def test_what_a_judge_is_shown_is_what_was_said(run: Run, tmp_path: Path) -> Non
     assert {each["value"] for each in result("vcg")["averages"]} == {3.0}
 
 
-def test_captions_are_near_those_of_its_own_world(run: Run, tmp_path: Path) -> None:
+def test_captions_are_near_those_of_its_own_world(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     pytest.importorskip("pycocoevalcap", reason="BLEU and the like need the extra eval")
+    (tmp_path / "java").mkdir()
+    fakejava.put(monkeypatch, tmp_path / "java", None)  # METEOR's start takes seconds
     from pllava_cli.shapes import dataset
     from pllava_cli.shapes.samples import Recipe
 

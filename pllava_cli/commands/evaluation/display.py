@@ -3,21 +3,19 @@
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, get_args
+from typing import Any
 
 from pllava_cli.batch.planning import Planned
 from pllava_cli.batch.tally import duration
 from pllava_cli.errors import ExitStatus
 from pllava_cli.evaluation.benchmarks import captions, splits
-from pllava_cli.evaluation.items import Average, Benchmark, Fault, Group, Kind, Result, Said
+from pllava_cli.evaluation.items import ASIDE, Average, Benchmark, Fault, Group, Kind, Result, Said
 from pllava_cli.evaluation.reading import is_there
 from pllava_cli.phrases import share
 from pllava_cli.terminal import Terminal, one_line
 
 MOST_FAULTS = 20
 """Entries of a benchmark's files that are named one by one."""
-APART = tuple(kind for kind in get_args(Kind) if kind not in ("right", "wrong"))
-"""What is wrong for another reason than what was said, and stands in columns of its own."""
 
 
 def faults(terminal: Terminal, found: Sequence[Fault]) -> None:
@@ -56,8 +54,7 @@ def status(said: Sequence[Said], benchmark: Benchmark) -> ExitStatus:
 
 def table(terminal: Terminal, result: Result) -> None:
     """Write the figures to stdout."""
-    apart = [kind for kind in APART if result.unit or kind != "unjudged"]  # measures need no judge
-    kinds = [kind for kind in apart if any(group.counts.get(kind) for group in result.groups)]
+    kinds = [kind for kind in ASIDE if any(group.counts.get(kind) for group in result.groups)]
     rows = [("GROUP", "ANSWERS", result.unit.upper() or "SCORE", *(kind.upper() for kind in kinds))]
     rows += [_row(group, result.unit, kinds) for group in result.groups]
     terminal.table(rows)

@@ -18,7 +18,7 @@ from pllava_cli.commands.evaluation.sweeping import Setting, put_as, sweep
 from pllava_cli.commands.held import Held, differ_in_alpha
 from pllava_cli.errors import ExitStatus, UsageError
 from pllava_cli.evaluation.asked import Asked
-from pllava_cli.evaluation.items import Result
+from pllava_cli.evaluation.items import JUDGE, Result
 from pllava_cli.evaluation.rundir import RunFolder
 from pllava_cli.records import Turn
 from pllava_cli.settings import Settings
@@ -36,7 +36,7 @@ def run(terminal: Terminal, flags: EvalFlags, asked: Asked) -> int:
     """
     settings = sweep(flags)
     store = _visual_store(terminal, flags)
-    out = output(flags, asked.benchmark, settings[0].settings)
+    out = output(flags, asked.benchmark, Path(registry.find(settings[0].settings.model).name).name)
     RunFolder(out).check(asked)
     terminal.progress.update("reading the questions", 0, 0)
     benchmark = asked.read()
@@ -75,10 +75,15 @@ def _run_one(evaluation: Evaluation, folder: RunFolder, setting: Setting) -> int
     done = evaluation.run(folder, setting, fitting.fit(terminal, setting.settings))
     if done.result is not None:
         show(terminal, folder, done.result, as_json=evaluation.flags.json)
-        if evaluation.asked.is_judged:
+        if evaluation.asked.is_judged and not _is_judged(done.result):
             judge = f"pllava eval judge {shlex.quote(str(folder.path))} --judge-url URL --judge-model NAME"
             terminal.note(f"to have the answers judged: {judge}")
     return done.status
+
+
+def _is_judged(result: Result) -> bool:
+    """Whether a judge has said something of every answer that has words."""
+    return JUDGE in result.settings and all(verdict.kind != "unjudged" for verdict in result.verdicts)
 
 
 def _run_sweep(evaluation: Evaluation, out: Path, settings: Sequence[Setting]) -> int:

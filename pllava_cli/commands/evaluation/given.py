@@ -6,14 +6,13 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import get_args
 
-from pllava_cli import inputs, registry, settings
+from pllava_cli import inputs, settings
 from pllava_cli.commands.evaluation.flags import EvalFlags, SampleFlags
 from pllava_cli.commands.options import one_of
 from pllava_cli.commands.staffing import count
 from pllava_cli.errors import UsageError
 from pllava_cli.evaluation.benchmarks.sample import Sample
 from pllava_cli.evaluation.scoring.chosen_option import Scoring
-from pllava_cli.settings import Settings
 
 MOST_SAMPLED = 1_000_000
 LEAST_KEPT_GB, MOST_KEPT_GB = 0.1, 1_000_000
@@ -92,13 +91,17 @@ def names(flag: str, text: str | None) -> Sequence[str]:
     return found
 
 
-def output(flags: EvalFlags, benchmark: str, chosen: Settings) -> Path:
+def output(flags: EvalFlags, benchmark: str, of: str) -> Path:
     """Return the folder to write.
 
+    Args:
+        flags: May name it.
+        benchmark: Else it is called by this,
+        of: and by what is evaluated: the name of a checkpoint, or of a file of captions.
+
     Raises:
-        PllavaError: -o is empty, or there is no checkpoint of that name.
+        UsageError: -o is empty.
     """
     if flags.output is not None:
         return inputs.named(flags.output, "the folder for the result", "name one with -o")
-    name = Path(registry.find(chosen.model).name).name
-    return Path(f"eval-{benchmark}-" + (re.sub(r"[^\w.-]+", "-", name).strip("-.") or "checkpoint"))
+    return Path(f"eval-{benchmark}-" + (re.sub(r"[^\w.-]+", "-", of).strip("-.") or "checkpoint"))

@@ -13,6 +13,7 @@ from pllava_cli import inputs, settings
 from pllava_cli.commands.evaluation.given import absolute
 from pllava_cli.commands.options import RUN, OfflineOption, OutputFlags, in_run, takes
 from pllava_cli.errors import ExitStatus, UsageError
+from pllava_cli.evaluation.judging.patience import AT_ONCE, MAX_TOKENS, RETRIES, TIMEOUT_S
 from pllava_cli.phrases import share
 from pllava_cli.terminal import Terminal
 
@@ -70,13 +71,20 @@ class JudgeFlags(OutputFlags):
     ] = None
     max_tokens: Annotated[
         str | None,
-        _in_judge(metavar="N", help="Longest reply; one that reasons before it replies needs some hundreds."),
+        _in_judge(
+            metavar="N",
+            help=f"Longest reply ({MAX_TOKENS}); one that reasons before it replies needs some hundreds.",
+        ),
     ] = None
-    at_once: Annotated[str | None, in_run(metavar="N", help="Answers judged at the same time.")] = None
-    timeout: Annotated[str | None, in_run(metavar="SECONDS", help="Give one up after this.")] = None
+    at_once: Annotated[
+        str | None, in_run(metavar="N", help=f"Answers judged at the same time ({AT_ONCE}).")
+    ] = None
+    timeout: Annotated[
+        str | None, in_run(metavar="SECONDS", help=f"Give one up after this ({TIMEOUT_S:g}).")
+    ] = None
     retries: Annotated[
         str | None,
-        in_run(metavar="N", help="Ask so often again where line or server fail."),
+        in_run(metavar="N", help=f"Ask so often again where line or server fail ({RETRIES})."),
     ] = None
     offline: Annotated[
         bool | None,

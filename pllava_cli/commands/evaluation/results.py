@@ -6,9 +6,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pllava_cli import inputs
 from pllava_cli.commands.evaluation import display
 from pllava_cli.commands.evaluation.flags import EvalFlags
+from pllava_cli.commands.evaluation.given import output
 from pllava_cli.errors import UsageError
 from pllava_cli.evaluation.answering import pipeline
 from pllava_cli.evaluation.asked import Asked
@@ -115,11 +115,7 @@ def score_made(terminal: Terminal, flags: EvalFlags, asked: Asked, file: Path) -
     """
     from pllava_cli.evaluation.answering.made_before import said_from
 
-    folder = RunFolder(
-        inputs.named(flags.output, "the folder for the result", "name one with -o")
-        if flags.output is not None
-        else Path(f"eval-{asked.benchmark}-{file.stem}")
-    )
+    folder = RunFolder(output(flags, asked.benchmark, file.stem))
     folder.check(asked)
     terminal.progress.update("reading the captions", 0, 0)
     benchmark = asked.read()
@@ -130,6 +126,7 @@ def score_made(terminal: Terminal, flags: EvalFlags, asked: Asked, file: Path) -
     if advice is not None:
         terminal.warn(f"clips without a caption in {file} count as empty captions; {advice}")
     folder.begin(asked)
+    folder.note(asked, None)
     benchmark = replace(benchmark, notes=[f"The captions are those of {file}.", *benchmark.notes])
     result = finish(terminal, folder, asked, benchmark, said, None)
     show(terminal, folder, result, as_json=flags.json)

@@ -13,7 +13,8 @@ from pathlib import Path
 from typing import Any
 
 from pllava_cli.errors import UsageError
-from pllava_cli.evaluation.benchmarks.entry import LONGEST_S, checked_object
+from pllava_cli.evaluation.answering import recorded
+from pllava_cli.evaluation.benchmarks.entry import checked_object
 from pllava_cli.evaluation.benchmarks.json_or_lines import Loaded, Placed, load
 from pllava_cli.evaluation.benchmarks.references.listed import NAMES
 from pllava_cli.evaluation.benchmarks.references.told import MAX_CHARACTERS
@@ -124,16 +125,14 @@ def _caption(placed: Placed, prompts: Collection[str]) -> Caption:
     if path is None and not ids:
         raise EntryError(f"names no clip: it has none of {', '.join((*NAMES, *IDS))}")
     text, error = _text(value)
-    return Caption(placed.where, path, ids, text, error, _span(value), _timestamps(value))
+    return Caption(placed.where, path, ids, text, error, _span(value), recorded.timestamps_s(value))
 
 
 def _text(value: Mapping[str, Any]) -> tuple[str | None, str | None]:
     """The caption of an entry, or why there is none."""
     text = next((value[key] for key in TEXTS if value.get(key) is not None), None)
     if value.get("status") == "error" or text is None:
-        error = value.get("error")
-        message = error.get("message") if isinstance(error, dict) else None
-        return None, message if isinstance(message, str) else "there is no caption"
+        return None, recorded.error_message(value) or "there is no caption"
     if not isinstance(text, str):
         return None, f"its caption is {shown(text)}, not text"
     if len(text) > MAX_CHARACTERS:
@@ -147,13 +146,6 @@ def _span(value: Mapping[str, Any]) -> Part:
         return ()
     times = (segment.get(key) for key in ("start_s", "end_s"))
     return tuple(each if isinstance(each, int | float) else None for each in times)
-
-
-def _timestamps(value: Mapping[str, Any]) -> tuple[float, ...]:
-    frames = value.get("frames")
-    times = frames.get("timestamps_s") if isinstance(frames, dict) else None
-    listed = times if isinstance(times, list) else []
-    return tuple(float(each) for each in listed if isinstance(each, int | float) and abs(each) < LONGEST_S)
 
 
 Way = tuple[str, str, Part]
@@ -211,10 +203,14 @@ def _part_of(item: Item) -> Part:
 
 def _said(item: Item, ways: Sequence[Way], index: Index) -> Said | None:
     """The caption of an item; None if there is none."""
-    found = next((index[way] for way in ways if way in index), ())
-    if len(found) > 1:
-        return Said(item, None, f"two captions may be of it: {found[0].where} and {found[1].where}")
-    return next((Said(item, each.text, each.error, each.timestamps_s) for each in found), None)
+    found = next((index[way] for way in ways if way in index), None)
+    if found is None:
+        return None
+    first, *others = found
+    if others:
+        return Said(item, None, f"two captions may be of it: {first.where} and {others[0].where}")
+    is_of_part = bool(first.part) and not _part_of(item)
+    return Said(item, first.text, first.error, first.timestamps_s, is_of_part)
 
 
 def _whole(path: str) -> str:

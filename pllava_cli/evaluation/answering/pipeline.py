@@ -11,8 +11,8 @@ from typing import Any
 
 from pllava_cli.batch.work import Work
 from pllava_cli.errors import UsageError
-from pllava_cli.evaluation.benchmarks.entry import LONGEST_S
-from pllava_cli.evaluation.items import NOT_ANSWERED, Benchmark, Item, Said
+from pllava_cli.evaluation.answering import recorded
+from pllava_cli.evaluation.items import CHECKPOINT, NOT_ANSWERED, Benchmark, Item, Said
 from pllava_cli.inputs import Clip
 from pllava_cli.jsonlines import LineError, is_torn, lines
 from pllava_cli.phrases import counted
@@ -62,7 +62,7 @@ def described(recording: Recording) -> dict[str, str]:
     """Say for people how answers are made."""
     model, decoding, turn = recording.model, recording.decoding, recording.turn
     found = {
-        "checkpoint": model.name,
+        CHECKPOINT: model.name,
         "revision": model.revision,
         "base": model.base,
         "alpha": None if model.alpha is None else f"{model.alpha:g}",
@@ -122,11 +122,7 @@ def _records(journal: Path) -> Iterator[Parsed]:
 
 def _found(plain: Mapping[str, Any]) -> _Found:
     """Take the answer out of a record, which another tool may have changed."""
-    frames, text, error = plain.get("frames"), plain.get("text"), plain.get("error")
-    times = frames.get("timestamps_s") if isinstance(frames, dict) else None
-    listed = times if isinstance(times, list) else []
-    shown = tuple(each for each in listed if isinstance(each, int | float) and abs(each) < LONGEST_S)
+    text, times = plain.get("text"), recorded.timestamps_s(plain)
     if plain["status"] == "ok" and isinstance(text, str):
-        return _Found(text, None, shown)
-    message = error.get("message") if isinstance(error, dict) else None
-    return _Found(None, message if isinstance(message, str) else "its record holds no text", shown)
+        return _Found(text, None, times)
+    return _Found(None, recorded.error_message(plain) or "its record holds no text", times)

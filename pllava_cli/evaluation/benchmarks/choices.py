@@ -40,7 +40,7 @@ class Posed:
         """Read what an entry poses.
 
         Args:
-            entry: It.
+            entry: An object of a benchmark's file.
             may_repeat: Whether two candidates may be the same: then the choice of either is right.
 
         Raises:

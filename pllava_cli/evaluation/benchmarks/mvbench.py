@@ -27,9 +27,7 @@ class Task:
     name: str
     """Of its file under json/, without the suffix."""
     prefix: str
-    """Where its videos are under video/."""
-    is_frames: bool = False
-    """Whether a clip is a folder of pictures, 00001.jpg and so on; see `video.folder`."""
+    """Where its clips are under video/: files, or folders of pictures as `video.folder` reads them."""
     is_bounded: bool = False
     """Whether each question is about a part of its clip, from `start` to `end`."""
 
@@ -55,7 +53,7 @@ TASKS = (
     Task("fine_grained_pose", "nturgbd"),
     Task("character_order", _PERCEPTION),
     Task("egocentric_navigation", "vlnqa"),
-    Task("episodic_reasoning", "tvqa/frames_fps3_hq", is_frames=True, is_bounded=True),
+    Task("episodic_reasoning", "tvqa/frames_fps3_hq", is_bounded=True),
     Task("counterfactual_inference", _CLEVRER),
 )
 """In the order of the paper's table 3.

@@ -162,7 +162,8 @@ def _read(response: HTTPResponse) -> bytes:
 
 def _told(error: OSError | HTTPException | ValueError) -> ExchangeError:
     cause = error.reason if isinstance(error, URLError) and isinstance(error.reason, Exception) else error
-    reason = " ".join(str(getattr(cause, "strerror", None) or cause or type(cause).__name__).split())[:200]
+    said = str(getattr(cause, "strerror", None) or cause)
+    reason = " ".join(said.split())[:200] or type(cause).__name__
     if isinstance(cause, ssl.SSLCertVerificationError):
         return ExchangeError("untrusted", f"its certificate is not trusted: {cause.verify_message}")
     if isinstance(cause, ssl.SSLError) and isinstance(error, URLError):

@@ -11,12 +11,11 @@ from pllava_cli import __version__
 from pllava_cli.errors import UsageError
 from pllava_cli.evaluation.judging.endpoint import Answer, Endpoint, ExchangeError
 from pllava_cli.evaluation.judging.judgements import Task
+from pllava_cli.evaluation.judging.patience import AT_ONCE, MAX_TOKENS, RETRIES, TIMEOUT_S
 from pllava_cli.evaluation.judging.responses import KEY_VARIABLE, MAX_PAUSE_S, Failure, Reader, Reply
 
 KEY_VARIABLES = (KEY_VARIABLE, "OPENAI_API_KEY")
 """Where the key for the endpoint is looked for. It is no flag: those, other users of a machine can see."""
-MAX_TOKENS = 64
-"""Of a reply: three times what the longest verdict takes."""
 MOST_AT_ONCE = 256
 
 
@@ -50,9 +49,9 @@ class Judge:
         model: str,
         *,
         api_key: str = "",
-        at_once: int = 8,
-        timeout_s: float = 120.0,
-        retries: int = 5,
+        at_once: int = AT_ONCE,
+        timeout_s: float = TIMEOUT_S,
+        retries: int = RETRIES,
         max_tokens: int = MAX_TOKENS,
         backoff_s: float = 1.0,
         offline: bool = False,

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from pllava_cli.evaluation.items import JUDGE_INSTRUCTIONS, OUR_WORDS
+from pllava_cli.evaluation.items import JUDGE, JUDGE_INSTRUCTIONS, OUR_WORDS
 from pllava_cli.evaluation.judging.instructions import (
     Instructions,
     digest,
@@ -55,7 +55,7 @@ class JudgedBy:
         own = OUR_WORDS if self.instructions is None else shown_name(self.instructions)
         which = "" if self.texts is None else f" ({digest(*map(self.texts.__getitem__, sorted(self.texts)))})"
         return {
-            "judge": self.model,
+            JUDGE: self.model,
             "judge at": ", ".join(sorted({each.endpoint for each in judgements}))
             or "nowhere: no verdicts yet",
             JUDGE_INSTRUCTIONS: own + which,

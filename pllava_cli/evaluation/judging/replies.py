@@ -8,7 +8,8 @@ two that differ.
 import ast
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -17,6 +18,8 @@ HIGHEST = 5
 
 _OBJECT = re.compile(r"\{[^{}]{1,2000}\}")
 """Objects within objects are not asked for; the bound keeps the readers' work small."""
+_KNOWN_ESCAPES = re.compile(r"(?:[^\\]|\\[\\'\"\nabfnrtvxuUN0-7])*")
+"""A text all of whose escapes are Python's."""
 _THOUGHT, _THOUGHT_END = "<think>", "</think>"
 """Between them reasoning models come to their reply, by drafts; without an end there was no room for one."""
 
@@ -52,16 +55,32 @@ def _objects(text: str) -> Iterator[dict[Any, Any]]:
 
 
 def _value(text: str) -> Any:
-    try:
-        return json.loads(text)
-    except ValueError:
-        pass
-    if "\\" in text:  # Python warns of the escapes it does not know, on our standard error
+    """Read an object, as JSON or as Python writes it; None: it is none, or has a key twice."""
+    with suppress(ValueError):
+        return json.loads(text, object_pairs_hook=_object)
+    if not _KNOWN_ESCAPES.fullmatch(text):  # Python warns of others, on our standard error
         return None
     try:
-        return ast.literal_eval(text)
+        written = ast.parse(text, mode="eval").body
+        if not isinstance(written, ast.Dict):  # a set is written in braces too
+            return None
+        keys = [key for key in written.keys if key is not None]  # None: `**other`, which is no value
+        pairs = zip(keys, written.values, strict=True)
+        return _object([(ast.literal_eval(key), ast.literal_eval(each)) for key, each in pairs])
     except (ValueError, SyntaxError, TypeError, MemoryError, RecursionError):
         return None
+
+
+def _object(pairs: Sequence[tuple[Any, Any]]) -> dict[Any, Any]:
+    """Make an object of its keys and values.
+
+    Raises:
+        ValueError: One key is there twice: which of its values is meant, nobody knows.
+    """
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        raise ValueError
+    return found
 
 
 def _score(value: Any) -> float | None:

@@ -39,9 +39,9 @@ class Outcome:
     unanswered: Mapping[str, str] = field(default_factory=dict)
     """By task: why there is no verdict on it. It counts as unjudged, and is asked again the next time."""
     asked: int = 0
-    """Prompts that were put to the judge and replied to."""
+    """Tasks that the judge has replied to now."""
     known: int = 0
-    """Prompts to which the reply was there already."""
+    """Tasks to which its reply was there already."""
 
 
 def judge_all(
@@ -65,14 +65,14 @@ def judge_all(
     known = len(by_key) - len(new)
     session = _Session(judge, store, new)
     session.run(lambda done: on_progress(known + done, len(by_key)) if on_progress else None)
-    found = {key: store.get(key) for key in by_key}
-    if session.failures and not any(found.values()) and not session.are_of_prompts():
+    found = {key: each for key in by_key if (each := store.get(key)) is not None}
+    if session.failures and not found and not session.are_of_prompts():
         raise judge.failed(next(iter(session.failures.values())))
     return Outcome(
-        {task.id: each for key, each in found.items() if each is not None for task in by_key[key]},
+        {task.id: each for key, each in found.items() for task in by_key[key]},
         {task.id: failure.reason for key, failure in session.failures.items() for task in by_key[key]},
-        asked=len(new) - list(found.values()).count(None),
-        known=known,
+        asked=sum(len(by_key[key]) for key in found if key in new),
+        known=sum(len(by_key[key]) for key in found if key not in new),
     )
 
 

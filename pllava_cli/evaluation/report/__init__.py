@@ -7,12 +7,10 @@ from typing import TYPE_CHECKING
 
 from pllava_cli.chart import Chart
 from pllava_cli.evaluation.items import Result
-from pllava_cli.evaluation.report import markdown, stored, sweep_text
-from pllava_cli.evaluation.report import published as printed
+from pllava_cli.evaluation.report import markdown, published, stored, sweep_text
 from pllava_cli.evaluation.report.files import save
 from pllava_cli.evaluation.report.page import write_page
 from pllava_cli.evaluation.report.plot import NoPlotterError, to_png
-from pllava_cli.evaluation.report.stored import read as read
 from pllava_cli.evaluation.report.sweep import arrange, to_csv, to_json
 from pllava_cli.evaluation.report.sweep_chart import chart_of
 
@@ -22,23 +20,19 @@ if TYPE_CHECKING:
 PICTURE = "sweep.png"
 
 
-def write(
-    folder: Path, result: Result, published: str | None = None, *, frames: "Frames | None" = None
-) -> None:
+def write(folder: Path, result: Result, *, frames: "Frames | None" = None) -> None:
     """Write `result.json`, `report.md` and `report.html` into a run's folder, which is made if need be.
 
     Args:
         folder: Where to; what was there stays if it cannot be replaced whole.
         result: What the run came to.
-        published: Name of the benchmark whose printed figures stand beside; None: the result's own. There
-            are none of a name that the paper does not have.
         frames: Gives the frames that were seen for an answer; None decodes its clip again.
 
     Raises:
         UsageError: It cannot be written.
     """
     save(folder, {stored.NAME: stored.to_json(result)})  # before clips are decoded for the page
-    beside = printed.of(result.benchmark if published is None else published)
+    beside = published.of(result.benchmark)
     save(
         folder,
         {
@@ -68,7 +62,7 @@ def write_sweep(
         UsageError: There are no runs, they are of different benchmarks, or it cannot be written.
     """
     sweep = arrange(runs)
-    beside = printed.of(sweep.first.benchmark)
+    beside = published.of(sweep.first.benchmark)
     chart = chart_of(sweep, beside, defaults or {})
     picture, notes = _picture(chart)
     contents: dict[str, str | bytes] = {"sweep.json": to_json(sweep), "sweep.csv": to_csv(sweep)}

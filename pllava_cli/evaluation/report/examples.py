@@ -7,7 +7,15 @@ from typing import TypeVar
 
 from pllava_cli.evaluation.items import Kind, Verdict
 
-SHOWN: dict[Kind, int] = {"right": 4, "wrong": 4, "unparsed": 2, "empty": 1, "failed": 1, "unjudged": 4}
+SHOWN: dict[Kind, int] = {
+    "right": 4,
+    "wrong": 4,
+    "measured": 4,
+    "unparsed": 2,
+    "empty": 1,
+    "failed": 1,
+    "unjudged": 4,
+}
 """How many answers of each kind: a dozen can be looked at. Where some are not judged, few others are."""
 
 Thing = TypeVar("Thing")

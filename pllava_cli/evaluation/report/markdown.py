@@ -30,7 +30,7 @@ def write_markdown(result: Result, published: Published | None) -> str:
     if result.settings:
         lines += ["## Settings", "", *table(["setting", "value"], map(_cells, result.settings.items()))]
     lines += _figures(result, published)
-    lines += _notes(result, published)
+    lines += notes_list(tables.notes(result, published))
     lines += _asides(result)
     lines += _faults(result)
     lines += _examples(result)
@@ -54,6 +54,12 @@ def point(written: str) -> str:
     """Make a point of a list of what is written already, and nothing else of it."""
     opening = _OPENING.match(written)
     return "* " + (f"{opening[1]}\\{written[opening.end(1) :]}" if opening else written)
+
+
+def notes_list(notes: Sequence[str]) -> list[str]:
+    """Write notes below a heading of their own; nothing if there are none."""
+    points = [point(text(note, tables.MOST_NOTE_LETTERS)) for note in notes]
+    return ["## Notes", "", *points, ""] if points else []
 
 
 def _cells(pair: tuple[str, str]) -> list[str]:
@@ -92,13 +98,6 @@ def _figures_of(row: tables.Row, limits: Sequence[str], kinds: Sequence[Kind] = 
 
 def _named(row: tables.Row) -> str:
     return text(row.name if row.unit == "%" else f"{row.name} ({row.unit})")
-
-
-def _notes(result: Result, published: Published | None) -> list[str]:
-    notes = list(result.notes)
-    if published:
-        notes += [tables.comparability(result, published), *published.notes]
-    return ["## Notes", "", *(point(text(note, 2 * MOST_LETTERS)) for note in notes), ""] if notes else []
 
 
 def _asides(result: Result) -> list[str]:

@@ -6,11 +6,11 @@ from xml.etree.ElementTree import Element
 
 from pllava_cli.chart import shortened
 from pllava_cli.errors import PllavaError
-from pllava_cli.evaluation.items import Result, Verdict
+from pllava_cli.evaluation.items import CHECKPOINT, Result, Verdict
 from pllava_cli.evaluation.report import tables
 from pllava_cli.evaluation.report.elements import add, add_table, new_page, to_text
 from pllava_cli.evaluation.report.examples import choose, evenly
-from pllava_cli.evaluation.report.published import Published, checkpoint, known
+from pllava_cli.evaluation.report.published import Published, known
 from pllava_cli.evaluation.report.thumbnails import PICTURES, jpeg_url, seen_frames
 
 if TYPE_CHECKING:
@@ -37,7 +37,7 @@ def write_page(result: Result, published: Published | None, frames: "Frames | No
     _add_settings(body, result)
     _add_groups(body, result, published)
     _add_averages(body, result, published)
-    _add_notes(body, result, published)
+    add_notes(body, tables.notes(result, published))
     _add_asides(body, result)
     _add_examples(body, result, frames or seen_frames)
     return to_text(page)
@@ -45,7 +45,7 @@ def write_page(result: Result, published: Published | None, frames: "Frames | No
 
 def _name(result: Result) -> str:
     """What tells this page from those of other runs of the benchmark."""
-    return shortened(checkpoint(result.settings) or "result", MOST_NAME_LETTERS)
+    return shortened(result.settings.get(CHECKPOINT, "result"), MOST_NAME_LETTERS)
 
 
 def _add_settings(body: Element, result: Result) -> None:
@@ -139,13 +139,11 @@ def _add_averages(body: Element, result: Result, published: Published | None) ->
         add(line, "td", row.note, kind="words")
 
 
-def _add_notes(body: Element, result: Result, published: Published | None) -> None:
-    notes = list(result.notes)
-    if published:
-        notes += [tables.comparability(result, published), *published.notes]
+def add_notes(body: Element, notes: Sequence[str]) -> None:
+    """Add notes below a heading of their own; nothing if there are none."""
     if notes:
         add(body, "h2", "Notes")
-        _add_list(body, notes)
+        _add_list(body, notes, tables.MOST_NOTE_LETTERS)
 
 
 def _add_asides(body: Element, result: Result) -> None:
@@ -166,10 +164,10 @@ def _aside(verdict: Verdict) -> str:
     return ": ".join(filter(None, [f"{item.id}, {item.clip}", "; ".join(tables.reasons(verdict))]))
 
 
-def _add_list(body: Element, texts: Sequence[str]) -> None:
+def _add_list(body: Element, texts: Sequence[str], most: int = MOST_LETTERS) -> None:
     points = add(body, "ul")
     for text in texts:
-        add(points, "li", shortened(text, MOST_LETTERS))
+        add(points, "li", shortened(text, most))
 
 
 def _add_rest(body: Element, count: int, what: str, several: str = "") -> None:
@@ -215,6 +213,8 @@ def _add_frames(card: Element, verdict: Verdict, frames: "Frames", room: int) ->
     if letters > room:
         add(card, "p", "The frames are left out, as the page would become too large.", kind="soft")
         return 0
+    if pictures and not said.timestamps_s:
+        add(card, "p", "Frames of the clip: which of them were seen is not known.", kind="soft")
     times = evenly(said.timestamps_s, len(pictures)) if pictures else []
     row = add(card, "div", kind="frames")
     for number, picture in enumerate(pictures):

@@ -13,15 +13,11 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from pllava_cli.evaluation.items import SAMPLE, Result
+from pllava_cli.evaluation.items import CHECKPOINT, SAMPLE, Result
 from pllava_cli.evaluation.report import own_words
 from pllava_cli.phrases import counted
 
 _FILE = Path(__file__).with_name("published.toml")
-_CHECKPOINT = ("checkpoint", "model")
-"""What a run's settings may call the checkpoint."""
-_ALSO = {"pooling shape": ("pooling shape", "pooling"), "frames": ("frames", "num frames")}
-"""What a run's settings may call another setting."""
 
 
 @dataclass(frozen=True)
@@ -34,6 +30,7 @@ class PublishedAverage:
     note: str
     also: Sequence[str]
     """Other labels of the same average."""
+    unit: str
 
 
 @dataclass(frozen=True)
@@ -57,7 +54,6 @@ class PublishedSweep:
 class Published:
     """What is printed of a benchmark."""
 
-    title: str
     unit: str
     source: str
     """Paper, and table within it."""
@@ -75,15 +71,13 @@ class Published:
     settings: Mapping[str, str]
     groups: Mapping[str, Sequence[float]]
     """By `plain` names."""
-    aliases: Mapping[str, str]
-    """Other names of groups, by `plain` names."""
     averages: Sequence[PublishedAverage]
     sweeps: Sequence[PublishedSweep]
     notes: Sequence[str]
 
     def group(self, name: str) -> Sequence[float | None]:
         """The models' figures for a group, None where there are none."""
-        return self.groups.get(self._main(name), [None] * len(self.models))
+        return self.groups.get(plain(name), [None] * len(self.models))
 
     def average(self, label: str) -> PublishedAverage | None:
         """The average of that label, or of one that means the same."""
@@ -92,23 +86,21 @@ class Published:
 
     def sweep(self, setting: str) -> PublishedSweep | None:
         """The figure over a setting."""
-        named = {plain(name): main for main, names in _ALSO.items() for name in names}
-        wanted = named.get(plain(setting), plain(setting))
-        return next((each for each in self.sweeps if each.setting == wanted), None)
+        return next((each for each in self.sweeps if each.setting == plain(setting)), None)
 
     def differences(self, result: Result) -> list[str]:
         """Say in what a run differs from what is printed, as far as the run tells; none: in nothing known."""
         found = [self._checkpoint(result.settings), *self._settings(result.settings), self._size(result)]
-        drawn = setting(result.settings, SAMPLE)
+        drawn = result.settings.get(SAMPLE)
         if drawn is not None:
             found.append(f"only a sample was asked: {drawn}")
         scoring = result.scoring.casefold()
         if self.scoring and self.scoring not in scoring:
             found.append(f"it was scored by “{result.scoring}”, not by the reference's rules")
-        if self.judge and self.judge not in scoring:
+        if self.judge and not _is_by(self.judge, scoring):
             found.append(f"it was scored by “{result.scoring}”, not by {self.judge}")
-        packed = setting(result.settings, "quantisation", "quantize")
-        if packed not in (None, "none"):
+        packed = result.settings.get("quantisation", "none")
+        if packed != "none":
             found.append(f"its weights are quantised: {packed}")
         if result.faults:
             found.append(f"entries of the benchmark that could not be asked: {len(result.faults):,}")
@@ -119,17 +111,16 @@ class Published:
         return [each for each in found if each]
 
     def _checkpoint(self, settings: Mapping[str, str]) -> str:
-        used = setting(settings, *_CHECKPOINT)
+        used = settings.get(CHECKPOINT)
         if used is None:
             return "it does not say which checkpoint was asked"
-        name = re.split(r"[\s,(]", used.strip(), maxsplit=1)[0]
-        return "" if name in self.checkpoints else f"the checkpoint is {used}"
+        return "" if used in self.checkpoints else f"the checkpoint is {used}"
 
     def _settings(self, settings: Mapping[str, str]) -> list[str]:
         found = []
         for name, value in self.settings.items():
-            used = setting(settings, *_ALSO.get(name, (name,)))
-            if used is None or re.findall(r"\d+", used) == re.findall(r"\d+", value):
+            used = settings.get(name)
+            if used in (None, value):
                 continue
             if name == "alpha":
                 found.append(f"alpha {used}, published at {value}")
@@ -138,14 +129,11 @@ class Published:
         return found
 
     def _size(self, result: Result) -> str:
-        counts = {self._main(each.name): each.of for each in result.groups}
+        counts = {plain(each.name): each.of for each in result.groups}
         asked = sum(each.of for each in result.groups)
         if self.answers is None or (asked == self.answers and self.sizes.items() <= counts.items()):
             return ""
         return f"it counts {counted(f'{asked:,}', 'answer')}, the paper {self.answers:,}"
-
-    def _main(self, name: str) -> str:
-        return self.aliases.get(plain(name), plain(name))
 
 
 @lru_cache
@@ -155,9 +143,7 @@ def of(benchmark: str) -> Published | None:
     part = read.get(benchmark)
     if not isinstance(part, dict):
         return None
-    also = part.get("also", {})
     return Published(
-        title=part["title"],
         unit=part["unit"],
         source=f"{read['paper']}, {part['source']}",
         models=read["models"],
@@ -168,31 +154,32 @@ def of(benchmark: str) -> Published | None:
         judge=part.get("judge", ""),
         settings=part["settings"],
         groups={plain(name): figures for name, figures in part.get("groups", {}).items()},
-        aliases={plain(name): plain(main) for main, names in also.items() for name in names},
-        averages=[_average(each) for each in part["averages"]],
+        averages=[_average(each, part["unit"]) for each in part["averages"]],
         sweeps=[_sweep(each, read["paper"]) for each in part.get("sweeps", ())],
         notes=[*part.get("notes", ()), *_of_judge(part.get("judge", ""))],
     )
 
 
-def setting(settings: Mapping[str, str], *names: str) -> str | None:
-    """Return a setting under whichever of its names a run has it, however they are written."""
-    found = {plain(name): value for name, value in settings.items()}
-    return next((found[plain(name)] for name in names if plain(name) in found), None)
-
-
-def checkpoint(settings: Mapping[str, str]) -> str | None:
-    """Return what a run's settings name as the checkpoint."""
-    return setting(settings, *_CHECKPOINT)
-
-
-def _average(read: Mapping[str, Any]) -> PublishedAverage:
-    return PublishedAverage(read["label"], read["values"], read.get("note", ""), read.get("also", ()))
+def _average(read: Mapping[str, Any], unit: str) -> PublishedAverage:
+    return PublishedAverage(
+        read["label"], read["values"], read.get("note", ""), read.get("also", ()), read.get("unit", unit)
+    )
 
 
 def _sweep(read: Mapping[str, Any], paper: str) -> PublishedSweep:
     curves = {name: [float(value) for value in curve] for name, curve in read["curves"].items()}
     return PublishedSweep(read["setting"], f"{paper}, {read['source']}", read["x"], curves)
+
+
+def _is_by(judge: str, scoring: str) -> bool:
+    """Whether all verdicts are a judge's, by the name that its endpoint gives it, if it gives any.
+
+    Args:
+        judge: Its name.
+        scoring: As `scoring.verdicts.judges` writes it: `judge: asked-for (replied) at host, other at host`.
+    """
+    parts = scoring.removeprefix("judge: ").split(", ")
+    return all(re.search(rf"(?:^|\(){re.escape(judge)}\)? at ", part) for part in parts)
 
 
 def _of_judge(judge: str) -> list[str]:

@@ -9,9 +9,10 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from pllava_cli.errors import UsageError
-from pllava_cli.evaluation.items import Average, Group, Kind, Result
+from pllava_cli.evaluation.items import ASIDE, Average, Group, Kind, Result
+from pllava_cli.evaluation.report.published import plain
 from pllava_cli.evaluation.report.stored import dump
-from pllava_cli.evaluation.report.tables import ASIDE, average_interval, group_rows, is_judged, unit_of
+from pllava_cli.evaluation.report.tables import average_interval, group_rows, unit_of
 
 SCHEMA = "pllava.sweep/1"
 """Fields are only ever added within a schema."""
@@ -80,10 +81,17 @@ class Sweep:
         }
 
     @property
+    def other_differences(self) -> list[str]:
+        """Settings other than the axes that not all runs were made with alike."""
+        axes = {plain(name) for name in self.axes}
+        names = dict.fromkeys(name for run in self.runs for name in run.result.settings)
+        values = {name: {run.result.settings.get(name) for run in self.runs} for name in names}
+        return [name for name, found in values.items() if len(found) > 1 and plain(name) not in axes]
+
+    @property
     def aside_kinds(self) -> list[Kind]:
-        """Kinds of answers other than right and wrong that occur."""
-        kinds = [kind for kind in ASIDE if kind != "unjudged" or is_judged(self.first)]
-        return [kind for kind in kinds if any(run.counts[kind] for run in self.runs)]
+        """Kinds of answers that occur and that reports list one by one."""
+        return [kind for kind in ASIDE if any(run.counts[kind] for run in self.runs)]
 
 
 def arrange(runs: Sequence[tuple[Mapping[str, str], Result]]) -> Sweep:
@@ -96,9 +104,10 @@ def arrange(runs: Sequence[tuple[Mapping[str, str], Result]]) -> Sweep:
         raise UsageError("there are no runs to compare", "name at least one setting")
     kinds = {(result.benchmark, result.unit) for _, result in runs}
     if len(kinds) > 1:
-        names = " and ".join(sorted({f"{benchmark} ({unit})" for benchmark, unit in kinds}))
-        raise UsageError(f"runs of {names} cannot be compared", "compare runs of one benchmark")
-    values = {name: _values(name, runs) for settings, _ in runs for name in settings}
+        different = " and ".join(sorted({f"{benchmark} ({unit})" for benchmark, unit in kinds}))
+        raise UsageError(f"runs of {different} cannot be compared", "compare runs of one benchmark")
+    names = dict.fromkeys(name for settings, _ in runs for name in settings)
+    values = {name: list(dict.fromkeys(settings.get(name, "") for settings, _ in runs)) for name in names}
     axes = [name for name, found in values.items() if len(found) > 1] or list(values)
     axes.sort(key=lambda name: (not is_numeric(values[name]), -len(values[name])))
     kept = [Run({name: settings.get(name, "") for name in axes}, result) for settings, result in runs]
@@ -134,7 +143,8 @@ def to_json(sweep: Sweep) -> str:
         lines.append(
             dump(
                 {
-                    "settings": dict(run.settings),
+                    "settings": dict(run.settings)
+                    | {name: run.result.settings.get(name) for name in sweep.other_differences},
                     "answers": len(run.result.verdicts),
                     "counts": dict(run.counts),
                     "averages": averages,
@@ -183,10 +193,6 @@ def number(text: str) -> float:
 def named(settings: Mapping[str, str]) -> str:
     """Write settings in a line."""
     return ", ".join(f"{name.replace('_', ' ')} {value}" for name, value in settings.items())
-
-
-def _values(name: str, runs: Sequence[tuple[Mapping[str, str], Result]]) -> list[str]:
-    return list(dict.fromkeys(settings.get(name, "") for settings, _ in runs))
 
 
 def is_numeric(values: Sequence[str]) -> bool:

@@ -1,12 +1,12 @@
 """The chart of a sweep: what is drawn over which axis, and the paper's own curves beside it."""
 
 import math
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from pllava_cli.chart import Chart, Curve
-from pllava_cli.evaluation.report.published import Published, checkpoint, plain
+from pllava_cli.evaluation.items import CHECKPOINT
+from pllava_cli.evaluation.report.published import Published, plain
 from pllava_cli.evaluation.report.sweep import Run, Sweep, in_order, is_numeric, named, number
 from pllava_cli.evaluation.report.tables import average_interval, group_rows, unit_of
 from pllava_cli.terminal import one_line
@@ -82,7 +82,7 @@ def chart_of(sweep: Sweep, published: Published | None, defaults: Mapping[str, s
         curves = [replace(curve, band=()) for curve in curves]
     unit = measures[0].unit(sweep)
     if published is not None and published.unit == unit:
-        curves += _printed(published, axis, places, has_numbers, checkpoint(sweep.first.settings))
+        curves += _printed(published, axis, places, has_numbers, sweep.first.settings.get(CHECKPOINT))
     return Chart(
         one_line(f"{sweep.first.benchmark} over {axis.replace('_', ' ')}"),
         AXIS_LABELS.get(plain(axis), one_line(axis)),
@@ -115,8 +115,7 @@ def _printed(
     sweep = published.sweep(axis)
     if sweep is None:
         return []
-    by_shape = {_shape(value): place for value, place in places.items()}
-    at = [number(x) if has_numbers else by_shape.get(_shape(x), math.nan) for x in sweep.x]
+    at = [_place(x, places, has_numbers) for x in sweep.x]
     found = []
     for name, heights in sweep.curves_of(used).items():
         there = sorted(point for point in zip(at, heights, strict=True) if not math.isnan(sum(point)))
@@ -125,13 +124,13 @@ def _printed(
     return found
 
 
-def _shape(text: str) -> tuple[str, ...]:
-    """Pooling shapes are written in several ways: 16x12x12, 16,12,12."""
-    return tuple(re.findall(r"\d+", text)) or (text,)
+def _place(value: str, places: Mapping[str, float], has_numbers: bool) -> float:
+    """Where on the axis a value is; NaN: it has no place there."""
+    return number(value) if has_numbers else places.get(value, math.nan)
 
 
 def _marked(default: str | None, places: Mapping[str, float], has_numbers: bool) -> tuple[float, str] | None:
     if default is None:
         return None
-    place = number(default) if has_numbers else places.get(default, math.nan)
+    place = _place(default, places, has_numbers)
     return None if math.isnan(place) else (place, one_line(f"default: {default}"))

@@ -1,11 +1,12 @@
 """A sweep as Markdown and as a page: what each setting came to, side by side."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from xml.etree.ElementTree import Element
 
 from pllava_cli.chart import Chart
 from pllava_cli.evaluation.report import markdown
 from pllava_cli.evaluation.report.elements import add, add_chart, add_table, new_page, to_text
+from pllava_cli.evaluation.report.page import add_notes
 from pllava_cli.evaluation.report.published import Published
 from pllava_cli.evaluation.report.sweep import Run, Sweep
 from pllava_cli.evaluation.report.tables import KINDS, MOST_ROWS, average_interval, between, figure, unit_of
@@ -26,9 +27,7 @@ def write_markdown(sweep: Sweep, published: Published | None, chart: Chart | Non
     heads, rows = groups_table(sweep)
     if rows:
         lines += ["## Groups", "", *markdown.table([*map(text, heads)], ([*map(text, row)] for row in rows))]
-    notes = notes_of(sweep, published)
-    if notes:
-        lines += ["## Notes", "", *(markdown.point(text(note, 800)) for note in notes), ""]
+    lines += markdown.notes_list(notes_of(sweep, published, chart if has_picture else None))
     if sweep.common:
         pairs = ([text(name), text(value)] for name, value in sweep.common.items())
         lines += ["## Settings of all runs", "", *markdown.table(["setting", "value"], pairs)]
@@ -45,12 +44,7 @@ def write_page(sweep: Sweep, published: Published | None, chart: Chart | None) -
         if rows:
             add(body, "h2", title)
             _fill(add_table(body, heads), rows)
-    notes = notes_of(sweep, published)
-    if notes:
-        add(body, "h2", "Notes")
-        points = add(body, "ul")
-        for note in notes:
-            add(points, "li", note)
+    add_notes(body, notes_of(sweep, published, chart))
     if sweep.common:
         add(body, "h2", "Settings of all runs")
         _fill(add_table(body, [], kind="settings"), list(sweep.common.items()))
@@ -85,22 +79,56 @@ def groups_table(sweep: Sweep) -> tuple[list[str], list[list[str]]]:
     return [*map(_shown, sweep.axes), *names], rows
 
 
-def notes_of(sweep: Sweep, published: Published | None) -> list[str]:
-    """Return what a reader must know to compare the figures."""
-    notes = list(dict.fromkeys(note for run in sweep.runs for note in run.result.notes))
+def notes_of(sweep: Sweep, published: Published | None, chart: Chart | None) -> list[str]:
+    """Return what a reader must know to compare the figures.
+
+    Args:
+        sweep: The runs.
+        published: What the paper prints of the benchmark.
+        chart: What the reader sees beside them; None: nothing.
+    """
+    notes = [*_notes_of_runs(sweep), *_other_differences(sweep)]
     scorings = sorted({run.result.scoring for run in sweep.runs})
     if len(scorings) > 1:
         notes.append(f"The runs were scored in different ways: {'; '.join(scorings)}.")
     sizes = {len(run.result.verdicts) for run in sweep.runs}
     if len(sizes) > 1:
         notes.append("The runs are of different numbers of answers: their figures differ by that too.")
-    printed = published.sweep(sweep.axes[0]) if published and sweep.axes else None
+    faults = len({each for run in sweep.runs for each in run.result.faults})
+    if faults:
+        notes.append(
+            f"Entries of the benchmark that could not be asked: {faults:,};"
+            " the report of each run names them."
+        )
+    has_printed = chart is not None and any(curve.is_dashed for curve in chart.curves)
+    printed = published.sweep(sweep.axes[0]) if published and has_printed else None
     if printed is not None:
         notes.append(
             f"Dashed: what the paper shows of its own runs on the official data ({printed.source}). How high "
             "it lies can be compared only where checkpoint, data, rules and judge are the same."
         )
     return notes
+
+
+def _notes_of_runs(sweep: Sweep) -> list[str]:
+    """What is noted of the runs, each once; what is not of all of them, with those that it is of."""
+    names: dict[str, list[str]] = {}
+    for run in sweep.runs:
+        for note in dict.fromkeys(run.result.notes):
+            names.setdefault(note, []).append(run.name)
+    return [
+        note if len(own) == len(sweep.runs) else f"{'; '.join(own)}: {note}" for note, own in names.items()
+    ]
+
+
+def _other_differences(sweep: Sweep) -> Iterator[str]:
+    """Say what else the runs were not made alike in, as in a quantisation that one of them needs to fit."""
+    for name in sweep.other_differences:
+        runs: dict[str, list[str]] = {}
+        for run in sweep.runs:
+            runs.setdefault(run.result.settings.get(name, "none"), []).append(run.name)
+        told = "; ".join(f"{value} ({', '.join(own)})" for value, own in runs.items())
+        yield f"The runs differ in more than is compared here: {name} is {told}."
 
 
 def _title(sweep: Sweep) -> str:

@@ -4,11 +4,10 @@ The Markdown and the page are made from the same rows, so that they cannot say d
 """
 
 import math
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from pllava_cli.evaluation.items import Average, Group, Kind, Result, Verdict
+from pllava_cli.evaluation.items import ASIDE, Average, Group, Kind, Result, Verdict
 from pllava_cli.evaluation.report.published import Published, PublishedAverage, known
 from pllava_cli.evaluation.scoring.choices import TASK_MEAN
 from pllava_cli.evaluation.scoring.intervals import wilson, wilson_of_mean
@@ -20,17 +19,18 @@ KINDS: dict[Kind, str] = {
     "unparsed": "not understood",
     "empty": "empty",
     "failed": "failed",
+    "measured": "said",
     "unjudged": "not judged yet",
 }
 """What became of answers, in words."""
-ASIDE: tuple[Kind, ...] = ("failed", "unparsed", "empty", "unjudged")
-"""What is listed one by one: answers that tell more of the run than of the checkpoint."""
 UNITS = {"%": 100.0, "of 5": 5.0}
 """Units of figures that tell how much is right, each with the highest; metrics of captions have none."""
 MOST_ROWS = 400
 """Of a table: a file of own questions may have as many groups as questions."""
 MOST_LISTED = 20
 """Of answers that went wrong in one way, and of faults: the rest is in result.json."""
+MOST_NOTE_LETTERS = 4000
+"""Of a note: the words are ours, but files and models are named in it, and nothing of it may be lost."""
 _SAME = 0.006
 """Averages that differ by less are the same: a scorer may round to two digits."""
 
@@ -96,8 +96,8 @@ def average_rows(result: Result, published: Published | None) -> list[Row]:
         )
     for printed in published.averages if published else ():
         if printed not in matched:
-            unit = "of 5" if published and "of 5" in (published.unit, printed.note) else "%"
-            rows.append(Row(printed.label, published=printed.values, unit=unit, note=_printed_note(printed)))
+            note = _printed_note(printed)
+            rows.append(Row(printed.label, published=printed.values, unit=printed.unit, note=note))
     return rows
 
 
@@ -120,13 +120,8 @@ def average_interval(average: Average, result: Result) -> tuple[float, float] | 
 
 
 def unit_of(average: Average, result: Result) -> str:
-    """The unit of an average: that of the result, unless it says that it is a score of five."""
-    return "of 5" if re.search(r"\b(of|to) 5\b", f"{average.label} {average.note}") else result.unit
-
-
-def is_judged(result: Result) -> bool:
-    """Whether its answers are right or wrong; captions are measured instead."""
-    return result.unit in UNITS
+    """The unit of an average: its own, or that of the result."""
+    return average.unit or result.unit
 
 
 def is_graded(verdict: Verdict, result: Result) -> bool:
@@ -136,22 +131,20 @@ def is_graded(verdict: Verdict, result: Result) -> bool:
 
 def heading(verdict: Verdict, result: Result) -> str:
     """What stands above an answer that is shown."""
-    became = KINDS[verdict.kind] if is_judged(result) or verdict.kind != "unjudged" else "said"
+    became = KINDS[verdict.kind]
     if is_graded(verdict, result):  # 3 of 5 is neither right nor wrong
         became = f"{figure(verdict.score, result.unit)} {result.unit}"
     return f"{became.capitalize()}: {verdict.said.item.id}"
 
 
 def aside_kinds(rows: Sequence[Row]) -> list[Kind]:
-    """Kinds of answers other than right and wrong that occur, which the table has columns for."""
-    kinds = [kind for kind in ASIDE if kind != "unjudged" or any(row.unit in UNITS for row in rows)]
-    return [kind for kind in kinds if any(row.counts.get(kind) for row in rows)]
+    """Kinds of answers that occur and are listed one by one, which the table has columns for."""
+    return [kind for kind in ASIDE if any(row.counts.get(kind) for row in rows)]
 
 
 def listed(result: Result) -> dict[Kind, list[Verdict]]:
     """Answers that went wrong in a way of their own, by kind."""
-    kinds = [kind for kind in ASIDE if kind != "unjudged" or is_judged(result)]
-    found = {kind: [each for each in result.verdicts if each.kind == kind] for kind in kinds}
+    found = {kind: [each for each in result.verdicts if each.kind == kind] for kind in ASIDE}
     return {kind: verdicts for kind, verdicts in found.items() if verdicts}
 
 
@@ -189,24 +182,30 @@ def comparability(result: Result, published: Published) -> str:
     return f"{origin} This run differs from theirs in nothing that it tells; its data were not compared."
 
 
+def notes(result: Result, published: Published | None) -> list[str]:
+    """What a reader must know to compare the figures, of the run and of what is printed beside it."""
+    own = list(result.notes)
+    return [*own, comparability(result, published), *published.notes] if published else own
+
+
 def reasons(verdict: Verdict) -> list[str]:
     """What is told of an answer that went wrong: why, and what was said, nothing of it twice."""
-    said, note = verdict.said, verdict.note
-    error = said.error if said.error and said.error not in note else ""
-    return [each for each in (error, f"said “{said.text}”" if said.text else "", note) if each]
+    text = verdict.said.text
+    parts = (_untold_error(verdict), f"said “{text}”" if text else "", verdict.note)
+    return [each for each in parts if each]
 
 
 def details(verdict: Verdict, result: Result) -> list[tuple[str, str]]:
     """What is told of an answer that is shown: names and texts, without those that are empty."""
     said, item = verdict.said, verdict.said.item
-    has_score = verdict.kind not in ASIDE or not is_judged(result)
     is_told = is_graded(verdict, result) or (result.unit == "%" and verdict.score in (0.0, 1.0))
     found = [
         ("question", item.question),
         ("to choose from", "\n".join(item.candidates)),
         ("right", item.answer),
-        ("said", (said.text if said.text is not None else said.error) or "nothing"),
-        ("score", "" if is_told or not has_score else figure(verdict.score, "")),
+        ("said", "" if said.text is None else said.text or "nothing"),
+        ("error", _untold_error(verdict)),
+        ("score", "" if is_told or verdict.kind in ASIDE else figure(verdict.score, "")),
         ("note", verdict.note),
         ("clip", str(item.clip)),
         ("part", window(verdict)),
@@ -221,6 +220,12 @@ def window(verdict: Verdict) -> str:
         return ""
     end = "end" if item.end_s is None else f"{item.end_s:g} s"
     return f"{item.start_s or 0:g} s to {end}"
+
+
+def _untold_error(verdict: Verdict) -> str:
+    """Why there is no answer, if the note does not say it."""
+    error = verdict.said.error or ""
+    return "" if error in verdict.note else error
 
 
 def _printed_note(printed: PublishedAverage | None) -> str:

@@ -4,8 +4,10 @@ import base64
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
+from pllava_cli.errors import ClipError
 from pllava_cli.evaluation.items import Said
 from pllava_cli.evaluation.report.examples import evenly
+from pllava_cli.video.probe import shown_name
 
 if TYPE_CHECKING:
     import numpy as np
@@ -14,7 +16,7 @@ if TYPE_CHECKING:
     Frames = Callable[[Said, int], Sequence[NDArray[np.uint8]]]
     """At most so many of the frames that were seen for an answer, uint8 RGB `[H, W, 3]` each.
 
-    Raises a PllavaError where the clip cannot be decoded any more."""
+    Raises a PllavaError where they cannot be had any more."""
 
 HEIGHT_PX, MOST_WIDTH_PX = 112, 300
 """Of a picture: enough to tell what happens; a panorama is made lower."""
@@ -24,19 +26,25 @@ PICTURES = 6
 """Of one answer."""
 TIMEOUT_S = 20.0
 """Seconds without progress before a clip is given up: a report does not wait as long as a run does."""
+SAME_S = 0.05
+"""Times that differ by less are the same: the page shows tenths of a second."""
 
 
 def seen_frames(said: Said, most: int) -> "Sequence[NDArray[np.uint8]]":
     """Decode the clip of an answer again: at most so many of the frames that were seen.
 
+    Where nobody has written down which these were, frames are spread over the clip, or its part.
+
     Raises:
-        PllavaError: It cannot be decoded any more.
+        PllavaError: It cannot be decoded any more, or other frames of it were seen than are found now.
     """
     from pllava_cli.video.reader import sample_frames
 
-    item = said.item
-    count = len(said.timestamps_s) or most
-    frames, _, _ = sample_frames(item.clip, count, item.start_s, item.end_s, timeout_s=TIMEOUT_S)
+    item, seen_s = said.item, said.timestamps_s
+    count = len(seen_s) or most
+    frames, times_s, _ = sample_frames(item.clip, count, item.start_s, item.end_s, timeout_s=TIMEOUT_S)
+    if any(abs(now_s - then_s) > SAME_S for now_s, then_s in zip(times_s, seen_s, strict=False)):
+        raise ClipError(f"{shown_name(item.clip)}: other frames of it were seen", "look at the clip itself")
     return [frames[number] for number in evenly(range(count), most)]
 
 

@@ -99,7 +99,7 @@ def _cut(said: Sequence[Said], way: Way) -> _Cut:
 def _kind(said: Said) -> Kind:
     if said.text is None:
         return "failed"
-    return "unjudged" if said.text.strip() else "empty"
+    return "measured" if said.text.strip() else "empty"
 
 
 def _groups(cut: _Cut, figures: Figures | None) -> list[Group]:
@@ -121,6 +121,7 @@ def _verdicts(said: Sequence[Said], cut: _Cut, figures: Figures | None) -> Itera
             continue
         rouge_l, cider_d = figures.rouge_l_each[place], figures.cider_d_each[place]
         why = {"failed": f"; {each.error}", "empty": "; nothing was said"}.get(kind, "")
+        why += "; said to be of a part of the clip" if each.is_of_part else ""
         yield Verdict(each, kind, cider_d, f"CIDEr-D {cider_d:.1f}, ROUGE-L {rouge_l:.1f}{why}")
 
 
@@ -154,6 +155,10 @@ def _notes(cut: _Cut, benchmark: Benchmark, said: Sequence[Said]) -> list[str]:
         )
     if cut.kinds.get("empty"):
         notes.append(f"{counted(cut.kinds['empty'], thing)} with an empty caption: scored as that.")
+    of_parts = sum(each.is_of_part and each.text is not None for each in said)
+    if of_parts:
+        told = counted(of_parts, "caption is said to be of a part", "captions are said to be of a part")
+        notes.append(f"{told} of the clip, and compared with what people say of all of it.")
     if cut.lost:
         notes.append(
             f"{counted(cut.lost, thing)} left out: nothing of what people say is a word to the tokeniser."

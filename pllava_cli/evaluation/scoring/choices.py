@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Sequence
+from statistics import fmean
 from string import ascii_uppercase
 from typing import get_args
 
@@ -94,16 +95,12 @@ def _averages(groups: Sequence[Group], said: Sequence[Said]) -> list[Average]:
     by_task: dict[str, list[float]] = {}
     for each in said:
         by_task.setdefault(each.item.group, []).append(100 / len(each.item.candidates))
-    task_chance = _mean([_mean(each) for each in by_task.values()])
-    item_chance = _mean([each for chances in by_task.values() for each in chances])
+    task_chance = fmean([fmean(each) for each in by_task.values()])
+    item_chance = fmean([each for chances in by_task.values() for each in chances])
     return [
-        Average(TASK_MEAN, _mean([group.value or 0.0 for group in groups]), f"guessing: {task_chance:.1f} %"),
+        Average(TASK_MEAN, fmean([group.value or 0.0 for group in groups]), f"guessing: {task_chance:.1f} %"),
         Average(ITEM_MEAN, 100 * right / len(said), f"guessing: {item_chance:.1f} %"),
     ]
-
-
-def _mean(values: Sequence[float]) -> float:
-    return sum(values) / len(values)
 
 
 def _notes(
@@ -118,7 +115,7 @@ def _notes(
         f"{lost['failed']} failed, {lost['empty']} said nothing and {lost['unparsed']} chose nothing.",
     ]
     if said:
-        chance = _mean([100 / len(each.item.candidates) for each in said])
+        chance = fmean([100 / len(each.item.candidates) for each in said])
         notes.append(f"Chance level: {chance:.1f} % of the items would be right by guessing.")
     if len(said) < len(benchmark.items):
         notes.append(f"Only {share(len(said), len(benchmark.items), 'question', 'was', 'were')} asked.")

@@ -36,15 +36,21 @@ def meteor(references: Sequence[Sequence[str]], captions: Sequence[str]) -> floa
             process = subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=stderr)
         except OSError as error:
             raise JavaError(f"Java could not be started: {error.strerror or error}") from None
-        limit = threading.Timer(java.TIMEOUT_S, process.kill)
+        is_given_up = threading.Event()
+
+        def give_up() -> None:
+            is_given_up.set()  # first: the end of the program wakes whoever reads what it says
+            process.kill()
+
+        limit = threading.Timer(java.TIMEOUT_S, give_up)
         limit.start()
         try:
             assert process.stdin is not None and process.stdout is not None, "both are pipes"
             return _converse(process.stdin, process.stdout, references, captions)
         except (OSError, EOFError):
-            if limit.finished.is_set():
-                raise JavaError(java.too_long()) from None
             status = process.wait()
+            if is_given_up.is_set():
+                raise JavaError(java.too_long()) from None
             stderr.seek(0)
             raise JavaError(java.failure(status, stderr.read(_MOST_STDERR_BYTES))) from None
         finally:

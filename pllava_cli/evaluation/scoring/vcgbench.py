@@ -103,13 +103,19 @@ def _verdict(dimension: Dimension, answers: Sequence[Said], judgement: Judgement
     lacking = next((each for each in answers if not is_spoken(each)), None)
     if lacking is not None:
         return unspoken(lacking, dimension.name)
+    note = "; ".join([dimension.name, *map(_asked_too, answers[1:])])
     if judgement is None:
-        return Verdict(answers[0], "unjudged", 0.0, dimension.name)
+        return Verdict(answers[0], "unjudged", 0.0, note)
     if judgement.meaning.score is None:
-        return not_understood(answers[0], judgement, dimension.name)
+        return not_understood(answers[0], judgement, note)
     value = judgement.meaning.score
     kind: Kind = "right" if value > RIGHT_ABOVE else "wrong"
-    return Verdict(answers[0], kind, value, dimension.name, judgement.key)
+    return Verdict(answers[0], kind, value, note, judgement.key)
+
+
+def _asked_too(second: Said) -> str:
+    """Tell of a pair's other answer, which the verdict is on as well."""
+    return f"asked also “{second.item.question}”, said “{second.text}”"
 
 
 def _averages(groups: Sequence[Group]) -> list[Average]:

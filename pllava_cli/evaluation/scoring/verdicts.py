@@ -79,6 +79,14 @@ def judges(judgements: Iterable[Judgement], verdicts: Sequence[Verdict]) -> tupl
         notes.append(f"{told} as nothing.")
     if not names:
         return NO_JUDGE, notes
+    lost = sum(verdict.kind == "unparsed" for verdict in verdicts)
+    if lost:
+        told = counted(
+            f"{lost:,}",
+            "of the judge's replies was not understood",
+            "of the judge's replies were not understood",
+        )
+        notes.append(f"{told}: such answers count as wrong, with the score 0, as the reference has it.")
     if len(names) > 1:
         notes.append(f"The verdicts come from more than one judge: {', '.join(names)}.")
     return f"judge: {', '.join(names)}", [*notes, NOTE]

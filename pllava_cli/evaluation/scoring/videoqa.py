@@ -109,4 +109,6 @@ def _share(verdicts: Sequence[Verdict]) -> float | None:
 
 
 def _mean_score(verdicts: Sequence[Verdict]) -> Average:
-    return Average("mean score", mean([verdict.score for verdict in that_count(verdicts)]), "from 0 to 5")
+    return Average(
+        "mean score", mean([verdict.score for verdict in that_count(verdicts)]), "from 0 to 5", unit="of 5"
+    )

@@ -71,10 +71,13 @@ def test_a_run_that_is_scored_anew_keeps_its_verdicts(run: Run, stage: Stage, se
     assert run(*ANSWER).status == 0
     first = run(*judged(server, "--max-tokens", "100"))
     assert first.status == 0 and server.asked[0]["max_tokens"] == 100
-    assert run(*ANSWER).out == first.out and "judge: m" in result()["scoring"]
+    again = run(*ANSWER)
+    assert again.out == first.out and "judge: m" in result()["scoring"]
+    assert "to have the answers judged" not in again.err, "they are"
     stage.engine.says = "Something else."
     redone = run(*ANSWER, "--redo", "--max-new-tokens", "9")
     assert redone.status == 0 and rows(redone.out)["GROUP"][-1] == "UNJUDGED", "those were of other answers"
+    assert "to have the answers judged" in redone.err
     assert len(server.asked) == 5 * CLIPS
 
 

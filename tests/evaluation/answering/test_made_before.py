@@ -51,6 +51,18 @@ def record(path: str, text: str | None, segment: Segment | None = None, **fields
 
 
 @pytest.mark.parametrize(
+    ("segment", "is_of_part"),
+    [(Segment(), False), (Segment(0, 1.0, None), True), (Segment(0, None, 2.5), True)],
+)
+def test_a_caption_of_a_part_is_known_for_one(tmp_path: Path, segment: Segment, is_of_part: bool) -> None:
+    file = tmp_path / "captions.jsonl"
+    file.write_text(to_json_line(record("data/video1.mp4", "A dog.", segment)) + "\n")
+    first, second = said_from(TWO, file)
+    assert (first.text, first.is_of_part) == ("A dog.", is_of_part)
+    assert second.text is None and not second.is_of_part
+
+
+@pytest.mark.parametrize(
     "naming",
     [
         lambda name: {"path": f"data/{name}.mp4"},

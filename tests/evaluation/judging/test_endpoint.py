@@ -2,9 +2,10 @@
 
 import socket
 import time
-from http.client import HTTPConnection
+from http.client import HTTPConnection, HTTPException
 from threading import Thread
 from types import SimpleNamespace
+from urllib.request import OpenerDirector
 
 import pytest
 
@@ -235,3 +236,12 @@ def test_a_server_that_speaks_something_else() -> None:
         with pytest.raises(ExchangeError) as caught:
             Endpoint.parse(f"http://127.0.0.1:{listening.getsockname()[1]}/v1").post(BODY, {}, 5.0)
     assert caught.value.kind == "broken" and "\n" not in str(caught.value)
+
+
+def test_an_error_that_says_nothing_is_told_by_its_name(monkeypatch: pytest.MonkeyPatch) -> None:
+    def breaks(*_: object, **__: object) -> None:
+        raise HTTPException
+
+    monkeypatch.setattr(OpenerDirector, "open", breaks)
+    with pytest.raises(ExchangeError, match=r"broke off: HTTPException$"):
+        Endpoint.parse("http://localhost:1").post(BODY, {}, 1.0)

@@ -26,7 +26,12 @@ NOTHING = Meaning()
         ('{"a": 1} {"score": 4}', Meaning(4.0)),
         ('<think>{"score": 1}? No.</think>{"score": 5}', Meaning(5.0)),
         ('{"score": 4}\n<think>Or {"score": 2}?', Meaning(4.0)),
+        ("{'score': 2, 'reason': 'it\\'s a \\\"cat\\\", twice\\n'}", Meaning(2.0)),
         # What may not be guessed
+        ('{"score": 4, "score": 3}', NOTHING),
+        ("{'score': 4, 'score': 3}", NOTHING),
+        ("{'score', 4}", NOTHING),
+        ("{**a, 'score': 4}", NOTHING),
         ('<think>{"score": 1}? Perhaps {"pred', NOTHING),
         ("", NOTHING),
         ("4", NOTHING),

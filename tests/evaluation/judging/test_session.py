@@ -83,6 +83,17 @@ def test_a_prompt_that_several_share_is_asked_once(tmp_path: Path) -> None:
     assert len(server.asked) == 1 and len(stored(tmp_path / "v.jsonl")) == 1
 
 
+def test_what_was_judged_and_what_was_not_is_counted_alike(tmp_path: Path) -> None:
+    """In answers, however many of them share a prompt."""
+    same, others = [task(number, "the same") for number in range(5)], [task(5), task(6)]
+    with serving() as server, Store.open(tmp_path / "v.jsonl") as store:
+        first = judge_all(same, server.judge(), store)
+        assert (first.asked, first.known, len(first.unanswered)) == (5, 0, 0)
+        server.usual = refuses(400, "too long")
+        second = judge_all([*same, *others, task(7, others[0].messages[0]["content"])], server.judge(), store)
+        assert (second.asked, second.known, len(second.unanswered)) == (0, 5, 3)
+
+
 TROUBLES: list[Act] = [
     refuses(429, "slow down", Retry_After="0"),
     sends(500, b"oops"),

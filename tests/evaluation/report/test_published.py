@@ -6,6 +6,7 @@ from dataclasses import replace
 import pytest
 
 from pllava_cli.evaluation.benchmarks import choices, vcgbench
+from pllava_cli.evaluation.benchmarks.mvbench import TASKS
 from pllava_cli.evaluation.report import published
 from pllava_cli.evaluation.report.published import Published
 from tests.evaluation.results import percent, verdict
@@ -46,9 +47,14 @@ def test_the_averages_of_mvbench_are_the_means_of_its_twenty_tasks() -> None:
     assert means == pytest.approx(found.averages[0].values, abs=0.05)
 
 
+def test_every_group_of_a_run_has_its_figures() -> None:
+    assert set(printed("mvbench").groups) == {published.plain(task.name) for task in TASKS}
+    assert list(printed("vcgbench").sizes) == [each.name for each in vcgbench.DIMENSIONS]
+
+
 def test_both_averages_of_the_video_chatgpt_benchmark_follow_from_its_dimensions() -> None:
     found = printed("vcgbench")
-    dimensions = ("correctness", "detail", "context", "temporal", "consistency")
+    dimensions = [each.name for each in vcgbench.DIMENSIONS]
     rows = {name: found.group(name) for name in dimensions}
     columns = list(zip(*rows.values(), strict=True))
     plain = found.average("mean of the five dimensions")
@@ -192,3 +198,19 @@ def test_another_judge_is_named() -> None:
     ).differences(result)
     same = replace(result, scoring="judge: gpt-3.5-turbo-0125 at http://localhost")
     assert not any("scored" in each for each in printed("videoqa-msvd").differences(same))
+
+
+@pytest.mark.parametrize(
+    ("judges", "is_the_papers"),
+    [
+        ("gpt-3.5-turbo (gpt-3.5-turbo-0125) at h", True),
+        ("gpt-3.5-turbo-0125 at h:1, gpt-3.5-turbo (gpt-3.5-turbo-0125) at h:2", True),
+        ("gpt-3.5-turbo-0125 (llama-3.1-8b) at h", False),
+        ("not-gpt-3.5-turbo-0125 at h", False),
+        ("gpt-3.5-turbo-0125 at h, llama-3.1-8b at h", False),
+    ],
+)
+def test_a_judge_is_who_replied_whoever_was_asked_for(judges: str, is_the_papers: bool) -> None:
+    result = percent([verdict(1)], "videoqa-msvd", AS_PUBLISHED, f"judge: {judges}")
+    found = printed("videoqa-msvd").differences(result)
+    assert any("it was scored by" in each for each in found) != is_the_papers

@@ -1,6 +1,7 @@
 """Reports of a run: right figures, bounded, safe whatever was said, and whole or not there."""
 
 import base64
+import json
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -14,6 +15,7 @@ import pytest
 from pllava_cli.errors import ClipError, ExitStatus, UsageError
 from pllava_cli.evaluation import report
 from pllava_cli.evaluation.items import Average, Fault, Group, Result, Said, Verdict
+from pllava_cli.video.reader import sample_frames
 from tests.clips import write_clip
 from tests.disks import read_only_folder, room
 from tests.evaluation.reports import check_alone, table_of
@@ -26,9 +28,9 @@ def no_frames(_: Said, __: int) -> Sequence[Frame]:
     return []
 
 
-def written(folder: Path, result: Result, published: str | None = None) -> tuple[str, str]:
+def written(folder: Path, result: Result) -> tuple[str, str]:
     """Write a report; return its Markdown and its page."""
-    report.write(folder, result, published, frames=no_frames)
+    report.write(folder, result, frames=no_frames)
     return (folder / "report.md").read_text("utf-8"), (folder / "report.html").read_text("utf-8")
 
 
@@ -46,7 +48,7 @@ def test_a_run_gets_its_three_files(tmp_path: Path) -> None:
     folder = tmp_path / "new" / "run"
     written(folder, percent(MANY))
     assert sorted(each.name for each in folder.iterdir()) == ["report.html", "report.md", "result.json"]
-    assert report.read(folder).benchmark == "mvbench"
+    assert json.loads((folder / "result.json").read_text())["benchmark"] == "mvbench"
 
 
 def test_the_tables_hold_the_figures_beside_the_papers(tmp_path: Path) -> None:
@@ -72,6 +74,14 @@ def test_a_run_is_never_shown_beside_the_paper_without_saying_what_differs(tmp_p
         assert "arXiv 2404.16994v2, table 3" in text
         assert (
             "not comparable with them: the checkpoint is tiny; it counts 80 answers, the paper 4,000" in text
+        )
+
+
+def test_however_much_differs_all_of_it_is_told(tmp_path: Path) -> None:
+    settings = {"checkpoint": f"/checkpoints/{'long' * 250}", "quantisation": "4bit"}
+    for text in written(tmp_path, percent(MANY, settings=settings)):
+        assert (
+            "its weights are quantised: 4bit" in text and "could not be asked: 1; whether its system" in text
         )
 
 
@@ -111,18 +121,15 @@ def test_a_judges_grade_is_neither_right_nor_wrong(tmp_path: Path) -> None:
     ]
 
 
-@pytest.mark.parametrize(("benchmark", "published"), [("mc", None), ("mvbench", "")])
-def test_other_benchmarks_have_nothing_beside_them(
-    tmp_path: Path, benchmark: str, published: str | None
-) -> None:
-    for text in written(tmp_path, percent(MANY, benchmark), published):
+def test_other_benchmarks_have_nothing_beside_them(tmp_path: Path) -> None:
+    for text in written(tmp_path, percent(MANY, "mc")):
         assert "PLLaVA 7B" not in text
         assert "2404.16994" not in text
 
 
 def test_captions_are_measured_not_judged(tmp_path: Path) -> None:
-    groups = [Group("BLEU-4", 2, 31.25, {"unjudged": 2}), Group("CIDEr-D", 2, 142.5, {"unjudged": 2})]
-    result = Result("captions", "words", "", groups, (), [verdict(1, "unjudged"), verdict(2, "unjudged")])
+    groups = [Group("BLEU-4", 2, 31.25, {"measured": 2}), Group("CIDEr-D", 2, 142.5, {"measured": 2})]
+    result = Result("captions", "words", "", groups, (), [verdict(1, "measured"), verdict(2, "measured")])
     markdown, page = written(tmp_path, result)
     assert table_of(markdown, "group") == {
         "group": ["answers", "figure"],
@@ -138,7 +145,7 @@ def test_captions_are_measured_not_judged(tmp_path: Path) -> None:
 
 
 def test_averages_of_another_measure_have_no_interval(tmp_path: Path) -> None:
-    averages = [Average("accuracy", 50.0), Average("mean score", 3.25, "from 0 to 5"), Average("other", 12.0)]
+    averages = [Average("accuracy", 50.0), Average("mean score", 3.25, unit="of 5"), Average("other", 12.0)]
     result = replace(percent([verdict(1), verdict(2, "wrong")], "videoqa-msvd"), averages=averages)
     rows = table_of(written(tmp_path, result)[0], "average")
     assert rows["accuracy"][:2] == ["50.0", "9.5–90.5"]
@@ -170,9 +177,17 @@ def test_why_an_answer_failed_is_said_once(tmp_path: Path) -> None:
         assert told.count("cannot be decoded") == 2 and told.count("consistency: cannot") == 1
 
 
-def test_nothing_that_was_said_becomes_markup(tmp_path: Path) -> None:
-    result = hostile()
-    markdown, page = written(tmp_path, result, "mvbench")
+@pytest.mark.parametrize("note", ["", "cannot be decoded"])
+def test_an_error_is_not_what_was_said(tmp_path: Path, note: str) -> None:
+    one = verdict(1, "failed", note=note)
+    for written_as in written(tmp_path, percent([one])):
+        card = written_as.rpartition("Failed: action_sequence/1")[2]
+        assert card.count("cannot be decoded") == 1 and "said" not in card
+
+
+@pytest.mark.parametrize("benchmark", [HOSTILE, "mvbench"], ids=["hostile", "published"])
+def test_nothing_that_was_said_becomes_markup(tmp_path: Path, benchmark: str) -> None:
+    markdown, page = written(tmp_path, replace(hostile(), benchmark=benchmark))
     text = check_alone(page).text
     assert text.count('<script>alert("1")</script>') >= 12
     for character in ("\x00", "\x1b", "\u202e", "\udcff"):
@@ -283,6 +298,9 @@ def test_a_clip_that_is_gone_is_said_in_place(tmp_path: Path) -> None:
 def test_frames_are_decoded_again_from_the_clips(tmp_path: Path) -> None:
     clip = write_clip(tmp_path / "a.mp4", 3, frames=60)
     there, gone = verdict(1, clip=str(clip)), verdict(2, "wrong", clip=str(tmp_path / "gone.mp4"))
+    said = there.said
+    _, times_s, _ = sample_frames(clip, 4, said.item.start_s, said.item.end_s)
+    there = replace(there, said=replace(said, timestamps_s=tuple(times_s)))
     report.write(tmp_path / "run", percent([there, gone]))
     page = check_alone((tmp_path / "run" / "report.html").read_text())
     assert page.tags["img"] == 4  # as many as the answer has times
@@ -334,11 +352,6 @@ def test_a_file_in_the_folders_place_is_a_usage_error(tmp_path: Path, write: Wri
     with pytest.raises(UsageError, match="cannot make the folder"):
         write(tmp_path / "file", percent([verdict(1)]))
     assert (tmp_path / "file").read_text() == "mine"
-
-
-def test_a_report_can_be_made_anew_from_what_is_kept(tmp_path: Path) -> None:
-    first = written(tmp_path / "a", percent(MANY))
-    assert written(tmp_path / "b", report.read(tmp_path / "a")) == first
 
 
 def test_verdicts_of_one_item_in_several_groups_are_shown_once(tmp_path: Path) -> None:

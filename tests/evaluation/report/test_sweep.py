@@ -153,7 +153,7 @@ def test_values_that_are_no_numbers_are_places_in_their_order(tmp_path: Path) ->
 def test_captions_have_a_curve_for_each_metric() -> None:
     def measured(value: float) -> Result:
         groups = [Group("BLEU-4", 9, value), Group("CIDEr-D", 9, 4 * value)]
-        return Result("captions", "words", "", groups, (), [verdict(1, "unjudged")])
+        return Result("captions", "words", "", groups, (), [verdict(1, "measured")])
 
     runs = [({"alpha": alpha}, measured(float(alpha))) for alpha in ("1", "2")]
     chart = chart_of(arrange(runs), None, {})
@@ -197,6 +197,54 @@ def test_runs_that_differ_in_more_than_their_settings_say_so(tmp_path: Path) -> 
         text = (tmp_path / name).read_text()
         assert "scored in different ways: reference; strict" in text
         assert "of different numbers of answers" in text
+
+
+def test_what_else_the_runs_were_made_with_is_told_where_it_differs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "matplotlib", None)
+    runs = []
+    for frames, packed in (("8", "none"), ("16", "none"), ("64", "4bit")):
+        made = {"checkpoint": "pllava-7b", "frames": frames, "quantisation": packed}
+        runs.append(({"frames": frames}, replace(of_share(1, 2), settings=made)))
+    report.write_sweep(tmp_path, runs)
+    for name in ("sweep.md", "sweep.html"):
+        text = (tmp_path / name).read_text()
+        assert "quantisation is none (frames 8, frames 16); 4bit (frames 64)" in text
+        assert text.count("differ in more") == 1
+    plain = json.loads((tmp_path / "sweep.json").read_text())
+    assert plain["settings"] == {"checkpoint": "pllava-7b"}
+    assert plain["runs"][2]["settings"] == {"frames": "64", "quantisation": "4bit"}
+
+
+def test_a_note_of_some_runs_tells_of_which(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "matplotlib", None)
+    runs = [
+        ({"alpha": alpha}, replace(of_share(1, 2), notes=["Of all.", f"{lost} failed."]))
+        for alpha, lost in (("0", 2), ("4", 2), ("8", 3))
+    ]
+    report.write_sweep(tmp_path, runs)
+    notes = (tmp_path / "sweep.md").read_text().partition("## Notes")[2]
+    assert "\n* Of all.\n" in notes
+    assert "\n* alpha 0; alpha 4: 2 failed.\n" in notes and "\n* alpha 8: 3 failed.\n" in notes
+
+
+def test_what_could_not_be_asked_is_counted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "matplotlib", None)
+    report.write_sweep(tmp_path, over_alpha(3))
+    assert over_alpha(1)[0][1].faults, "of each run the same"
+    for name in ("sweep.md", "sweep.html"):
+        text = (tmp_path / name).read_text()
+        assert text.count("could not be asked: 1; the report of each run names them") == 1
+
+
+@pytest.mark.parametrize("shapes", [("16x12x12", "8x6x6"), ("16x12x12", "4x12x12")])
+def test_dashes_are_explained_where_there_are_any(tmp_path: Path, shapes: tuple[str, ...]) -> None:
+    """The paper has some shapes only, and without a picture the Markdown shows none of its curves."""
+    report.write_sweep(tmp_path, [({"pooling_shape": shape}, of_share(1, 8)) for shape in shapes])
+    has_any = "4x12x12" in shapes
+    for name, is_seen in (("html", True), ("md", (tmp_path / "sweep.png").exists())):
+        assert ("Dashed:" in (tmp_path / f"sweep.{name}").read_text()) == (has_any and is_seen)
 
 
 def test_nothing_in_a_sweep_becomes_markup(tmp_path: Path) -> None:

@@ -6,12 +6,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from pllava_cli.errors import UsageError
+from pllava_cli.errors import ClipError, UsageError
+from pllava_cli.evaluation import report
 from pllava_cli.evaluation.report.examples import evenly
-from pllava_cli.evaluation.report.thumbnails import seen_frames
+from pllava_cli.evaluation.report.thumbnails import PICTURES, seen_frames
 from pllava_cli.video.reader import sample_frames
 from tests.clips import write_clip
-from tests.evaluation.results import verdict
+from tests.evaluation.reports import check_alone
+from tests.evaluation.results import percent, verdict
 
 
 @pytest.fixture
@@ -33,6 +35,23 @@ def test_they_are_of_those_that_were_seen(clip: Path, start_s: float | None, end
 def test_where_times_are_not_known_they_are_spread_over_the_part(clip: Path) -> None:
     said = replace(verdict(1, clip=str(clip)).said, timestamps_s=())
     assert len(seen_frames(said, 3)) == 3
+
+
+def test_frames_at_other_times_than_those_that_were_seen_are_none_of_them(clip: Path) -> None:
+    """As of a caption that was made of a part of the clip, and is compared as one of the whole."""
+    _, times, _ = sample_frames(clip, 8, 2.0, None)
+    said = verdict(1, clip=str(clip)).said
+    whole = replace(said, item=replace(said.item, start_s=None, end_s=None), timestamps_s=tuple(times))
+    with pytest.raises(ClipError, match="other frames of it were seen"):
+        seen_frames(whole, 6)
+
+
+def test_a_page_does_not_call_frames_seen_of_which_nobody_knows_it(clip: Path, tmp_path: Path) -> None:
+    one = verdict(1, clip=str(clip))
+    report.write(tmp_path / "run", percent([replace(one, said=replace(one.said, timestamps_s=()))]))
+    page = check_alone((tmp_path / "run" / "report.html").read_text())
+    assert page.tags["img"] == PICTURES and not page.tags["figcaption"]
+    assert "which of them were seen is not known" in page.text
 
 
 def test_a_clip_that_is_gone_is_an_error(tmp_path: Path) -> None:

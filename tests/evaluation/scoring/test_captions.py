@@ -3,6 +3,7 @@
 import os
 import shutil
 import socket
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -68,7 +69,7 @@ def test_scores_of_all_clips(three: Benchmark, monkeypatch: pytest.MonkeyPatch, 
     assert values(right)["BLEU-4"] == pytest.approx(100.0, abs=1e-3)
     assert values(right)["ROUGE-L"] == pytest.approx(100.0)
     assert [group.of for group in right.groups] == [3] * 6
-    assert {verdict.kind for verdict in right.verdicts} == {"unjudged"}
+    assert {verdict.kind for verdict in right.verdicts} == {"measured"}
     assert right.verdicts[1].score == pytest.approx(1000.0)
     assert right.averages == ()
     assert right.unit == ""
@@ -84,12 +85,12 @@ def test_what_was_not_said_counts_and_is_told(
 ) -> None:
     fakejava.put(monkeypatch, tmp_path, None)
     result = captions.score(three, answered(three, "A red ball rolls over the grass.", None, " "))
-    assert [verdict.kind for verdict in result.verdicts] == ["unjudged", "failed", "empty"]
+    assert [verdict.kind for verdict in result.verdicts] == ["measured", "failed", "empty"]
     assert [verdict.score > 0 for verdict in result.verdicts] == [True, False, False]
     assert "it cannot be decoded" in result.verdicts[1].note
     assert values(result)["ROUGE-L"] == pytest.approx(100 / 3)
     assert all(group.of == 3 for group in result.groups)
-    assert all(group.counts == {"unjudged": 1, "failed": 1, "empty": 1} for group in result.groups)
+    assert all(group.counts == {"measured": 1, "failed": 1, "empty": 1} for group in result.groups)
     assert any(note.startswith("1 clip without a caption") for note in result.notes)
     assert any(note.startswith("1 clip with an empty caption") for note in result.notes)
 
@@ -181,6 +182,18 @@ def test_nothing_and_next_to_nothing(
     assert values(one)["CIDEr-D"] is None
     assert values(one)["BLEU-1"] is not None
     assert any("CIDEr-D of a single clip" in note for note in one.notes)
+
+
+@needs_library
+def test_captions_of_parts_of_clips_are_counted_for_the_reader(
+    three: Benchmark, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    fakejava.put(monkeypatch, tmp_path, None)
+    whole = answered(three, "x", "y", "z")
+    parts = [replace(each, is_of_part=True) for each in whole[:2]]
+    told = "2 captions are said to be of a part of the clip, and compared with what people say of all of it."
+    assert told in captions.score(three, [*parts, *whole[2:]], "plain").notes
+    assert not any("to be of a part" in each for each in captions.score(three, whole, "plain").notes)
 
 
 @needs_library

@@ -174,6 +174,15 @@ def test_two_judges_are_named() -> None:
     assert any("more than one judge" in note for note in result.notes)
 
 
+@pytest.mark.parametrize("verdict", [{}, {"consistency:consistency/1": judged(4.0)}], ids=["none", "judged"])
+def test_a_verdict_on_a_pair_shows_both_answers(verdict: dict[str, Judgement]) -> None:
+    benchmark, said = answered.vcgbench()
+    *others, pair = vcgbench.score(benchmark, said, verdict).verdicts
+    assert (pair.said.item.question, pair.said.text) == ("Which animal is it?", "c1")
+    assert pair.note == "consistency; asked also “What animal is shown?”, said “c2”"
+    assert not any("asked also" in each.note for each in others)
+
+
 def test_half_a_pair_is_not_judged() -> None:
     benchmark, said = answered.vcgbench()
     assert [task.id for task in vcgbench.tasks(said[:3], load_instructions())] == IDS[:4]

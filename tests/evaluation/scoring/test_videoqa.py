@@ -62,6 +62,7 @@ def test_with_a_judge() -> None:
     ]
     assert (result.unit, result.scoring) == ("%", "judge: m at h")
     assert any("1 answer is not judged yet, and counts as nothing." in note for note in result.notes)
+    assert any(note.startswith("2 of the judge's replies were not understood") for note in result.notes)
 
 
 def test_without_a_judge_words_are_matched() -> None:
