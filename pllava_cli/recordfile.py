@@ -25,6 +25,11 @@ class Parsed:
     key: Key
 
 
+def is_record(value: Any) -> bool:
+    """Whether a value is a record by what it says of itself, of this schema or another one."""
+    return isinstance(value, dict) and str(value.get("schema")).startswith(_FAMILY)
+
+
 def parse(line: Line) -> Parsed:
     """Read a line.
 
@@ -32,7 +37,7 @@ def parse(line: Line) -> Parsed:
         LineError: It is no record of this schema.
     """
     plain = value(line)
-    if not isinstance(plain, dict) or not str(plain.get("schema")).startswith(_FAMILY):
+    if not is_record(plain):
         raise LineError("not a record of pllava")
     if plain["schema"] != SCHEMA:
         raise LineError(f"of the schema {plain['schema']!r:.60}, which this version does not know")

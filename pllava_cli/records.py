@@ -36,6 +36,11 @@ class Segment:
     start_s: float | None = None
     end_s: float | None = None
 
+    @property
+    def is_whole(self) -> bool:
+        """Whether it is all of the clip."""
+        return self.start_s is None and self.end_s is None
+
 
 @dataclass(frozen=True)
 class Frames:

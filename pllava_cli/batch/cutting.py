@@ -65,10 +65,10 @@ class Cutter:
     Args:
         works: Clips; one of which only a part is asked for stays as it is.
         cut: Cuts one clip; called from several threads.
-        decoders: How many clips are cut at a time; their order is kept only if this is 1.
+        decoders: How many clips are cut at a time; which of them comes first is left to chance.
     """
 
-    def __init__(self, works: Iterable[Work], cut: Cut, *, decoders: int = 1) -> None:
+    def __init__(self, works: Iterable[Work], cut: Cut, decoders: int) -> None:
         self._cut = cut
         self._pool = DecoderPool(decoders, works, self._segments_of)
 
@@ -92,6 +92,6 @@ class Cutter:
 
     def _segments_of(self, work: Work, decoder: Decoder) -> list[Segment] | None:
         """Return the segments of a clip; None if it is not to be cut."""
-        if work.fault is not None or work.segment != Segment():
+        if work.fault is not None or not work.segment.is_whole:
             return None
         return self._cut(work.clip.path, decoder)

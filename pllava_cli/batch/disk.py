@@ -17,7 +17,8 @@ from pllava_cli.errors import UsageError
 from pllava_cli.textfile import check_regular, reason
 
 ELSEWHERE = "name another file with -o"
-_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+"""How the system says that there is no room."""
 
 
 def lock(descriptor: int, file: Path, named: Path) -> None:
@@ -58,7 +59,7 @@ def sync_folder(folder: Path) -> None:
 
 def unwritable(path: Path, error: OSError) -> UsageError:
     """Return the error for a file that cannot be written."""
-    cure = "free some space" if error.errno in _FULL else ELSEWHERE
+    cure = "free some space" if error.errno in FULL else ELSEWHERE
     return UsageError(f"cannot write {path}: {reason(error)}", cure)
 
 

@@ -16,7 +16,7 @@ from pllava_cli.recordfile import HEAD, parse
 from pllava_cli.recordkey import PART_BYTES, Key
 from pllava_cli.records import Record, to_json_line
 
-State = Literal["done", "stale", "failed"]
+State = Literal["done", "stale", "changed", "failed"]
 
 _OK, _FAILED = b"+", b"-"
 
@@ -49,9 +49,9 @@ class Journal(GrowingFile):
         """Say what there is of a record to be made.
 
         Returns:
-            `done`: it is there; `stale`: it is there, made with other settings; `failed`: an error stands
-            in its place; None: it is not there, or the clip's file has changed since. If that file is
-            gone, the record still counts.
+            `done`: it is there; `stale`: it is there, made with other settings; `changed`: it is there, but
+            the clip's file has changed since; `failed`: an error stands in its place; None: it is not
+            there. If the clip's file is gone, the record still counts.
         """
         newest = self._newest.get(key.subject)
         if newest is None:
@@ -60,7 +60,7 @@ class Journal(GrowingFile):
             return "failed"
         fingerprint, file = newest[1 : 1 + PART_BYTES], newest[1 + PART_BYTES :]
         if key.file and key.file != file:
-            return None
+            return "changed"
         return "done" if fingerprint == key.fingerprint else "stale"
 
     def append(self, record: Record) -> None:

@@ -20,6 +20,7 @@ from pllava_cli.batch.work import Work
 from pllava_cli.errors import UsageError
 from pllava_cli.jsonlines import why_not_json
 from pllava_cli.phrases import counted
+from pllava_cli.recordfile import is_record
 from pllava_cli.records import Segment
 
 MOST_TOLD = 10
@@ -162,9 +163,17 @@ def _jsonl(stream: BinaryIO, file: str) -> Iterator[tuple[int, Any]]:
         if not line.strip():
             continue
         try:
-            yield number, json.loads(line.decode())
+            row = json.loads(line.decode())
         except (ValueError, RecursionError) as error:
             yield number, RowError(why_not_json(error))
+            continue
+        # Taken for a row, it would have a caption's instruction asked as a question, of the whole clip.
+        if is_record(row):
+            raise UsageError(
+                f"{file}, line {number} is a record: it tells what was made, a manifest what to make",
+                "name the clips; --redo and --redo-flagged make the records of a file again",
+            )
+        yield number, row
 
 
 def _csv(stream: BinaryIO, file: str) -> Iterator[tuple[int, Any]]:

@@ -55,6 +55,8 @@ class Outcome:
     """Whether it is the last one of its clip."""
     has_failed: bool
     """Whether any question about the clip has failed so far."""
+    unwritten: PllavaError | None = None
+    """Why its text is not in its sidecar; the record has it all the same."""
 
     @property
     def clip(self) -> Path:

@@ -39,18 +39,27 @@ class Planned:
     seen: int = 0
     to_do: int = 0
     """Something is left to be done, and will be."""
+    records: int = 0
+    """What that will make, one for each question."""
     done: int = 0
     """All is there."""
     stale: int = 0
     """Something is there that was made with other settings."""
     failed: int = 0
     """Among `to_do`: an error stands in the place of something."""
+    changed: int = 0
+    """Among `to_do`: something is there, but the file has changed since."""
     flagged: int = 0
     """Among `to_do`: something is there, but flagged, and so made again."""
     same: int = 0
     """Something is flagged, but would come out the same: it stays."""
     faults: list[str] = field(default_factory=list)
     """Among `to_do`: why what was named is not there, or no clip."""
+
+    @property
+    def is_new(self) -> bool:
+        """Whether there are some, and nothing was there of any."""
+        return 0 < self.to_do == self.seen and not (self.failed or self.changed or self.flagged)
 
 
 class Known(Protocol):
@@ -110,7 +119,9 @@ class Planner:
             planned.done += is_done
             return None
         planned.to_do += 1
+        planned.records += len(left)
         planned.failed += "failed" in states.values()
+        planned.changed += "changed" in states.values()
         planned.flagged += "flagged" in states.values()
         if work.fault is not None:
             planned.faults.append(_about(work.clip.path, work.fault.message))

@@ -1,20 +1,19 @@
-"""Sidecars: the text of a clip in a file of its own, as trainers read it, beside the clip or in a folder.
+"""Sidecars: the text of a clip in a file of its own beside it, as trainers read it.
 
-They repeat what the journal holds, so they are written before it: a run that was killed in between does
-the clip again, and writing the same text again changes nothing. Those of records that a run finds there,
-`recorded` makes. A file appears whole or not at all. Which file each clip gets is known before anything
-runs, and two that would share one are refused then.
+They repeat what the journal holds: one that is missing, as a kill came in between or it could not be written,
+`recorded` makes from the record. A file appears whole or not at all. Which file each clip gets is known
+before anything runs, and two that would share one are refused then.
 """
 
 import errno
 import os
-from collections.abc import Iterable
-from contextlib import suppress
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal, get_args
 
-from pllava_cli.batch.disk import partial_name
+from pllava_cli.batch.disk import FULL, partial_name
 from pllava_cli.batch.wording import Wording, holds, joined
 from pllava_cli.batch.work import Work
 from pllava_cli.errors import ClipError, PllavaError, UsageError
@@ -25,8 +24,9 @@ Existing = Literal["skip", "overwrite", "append", "prepend"]
 
 MOST_EXISTING_BYTES = 1 << 20
 """A text beside a clip takes some kilobytes; what is larger is something else."""
-_RUN_ENDING = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EIO)
+_RUN_ENDING = (*FULL, errno.EROFS, errno.EIO)
 """What will fail for the next clip too."""
+_WITHOUT = "leave --sidecar out: the records hold all texts"
 
 
 @dataclass(frozen=True)
@@ -39,10 +39,6 @@ class Sidecars:
 
     suffix: str = ".txt"
     """With or without its dot."""
-    folder: Path | None = None
-    """None: beside each clip."""
-    root: Path | None = None
-    """With a folder: what lies below this one keeps its sub-folders there; all else lies in it flat."""
     existing: Existing = "skip"
     wording: Wording = field(default_factory=Wording)
 
@@ -57,19 +53,14 @@ class Sidecars:
 
     def path(self, clip: Path, segment: Segment) -> Path:
         """Return the file for a clip, or for a part of it, whose span is then in the name."""
-        parent = clip.parent
-        if self.folder is not None:
-            parent = self.folder
-            if self.root is not None and clip.is_relative_to(self.root):
-                parent /= clip.parent.relative_to(self.root)
-        return parent / f"{clip.stem}{_span(segment)}{self.suffix}"
+        return clip.parent / f"{clip.stem}{_span(segment)}{self.suffix}"
 
     def check(self, works: Iterable[Work]) -> None:
-        """Make sure that every clip has a file of its own, in a folder that takes it.
+        """Make sure that every clip has a file of its own, and that those to be written can be.
 
         Raises:
-            UsageError: Two clips, segments or questions share one; it is itself a clip; its folder cannot
-                be written.
+            UsageError: Two clips, segments or questions share one; it is itself a clip; one is to be
+                written into a folder that cannot be.
         """
         folders = _Folders()
         taken: dict[bytes, tuple[Work, str | None]] = {}
@@ -79,7 +70,10 @@ class Sidecars:
             if work.fault is not None:
                 continue
             file = self.path(work.clip.path, work.segment)
-            folders.check(file.parent)
+            if not folders.may_be_written(file.parent) and not self._stays(file):
+                raise UsageError(
+                    f"cannot write sidecars into {file.parent}", f"change its permissions, or {_WITHOUT}"
+                )
             place = os.fsencode(folders.resolved(file))
             for question in work.questions:
                 other, asked = taken.setdefault(place, (work, question))
@@ -101,27 +95,24 @@ class Sidecars:
             UsageError: No file can: the disk is full or read-only.
         """
         file = self.path(clip, segment)
-        try:
+        with _telling(clip, file):
             content = self._new(file, text)
-            if content is None:
-                return False
-            file.parent.mkdir(parents=True, exist_ok=True)
-            _replace(file, content.encode("utf-8", "replace"))
-        except (OSError, ValueError) as error:
-            raise _unwritable(clip, file, error) from None
-        return True
+            if content is not None:
+                _replace(file, content.encode("utf-8", "replace"))
+        return content is not None
 
     def would_write(self, clip: Path, segment: Segment, text: str) -> bool:
         """Say whether `write` would change anything, without changing it; raises as `write`."""
         file = self.path(clip, segment)
-        try:
+        with _telling(clip, file):
             return self._new(file, text) is not None
-        except (OSError, ValueError) as error:
-            raise _unwritable(clip, file, error) from None
 
     def is_kept(self, clip: Path, segment: Segment) -> bool:
         """Whether what is there stays as it is, whatever the text."""
-        return self.existing == "skip" and os.path.lexists(self.path(clip, segment))
+        return self._stays(self.path(clip, segment))
+
+    def _stays(self, file: Path) -> bool:
+        return self.existing == "skip" and os.path.lexists(file)
 
     def _new(self, file: Path, text: str) -> str | None:
         """Return what is to stand in a file; None: what is there.
@@ -129,7 +120,7 @@ class Sidecars:
         Raises:
             OSError, ValueError: What is there is no text, or cannot be read.
         """
-        if not text.strip() or (self.existing == "skip" and os.path.lexists(file)):
+        if not text.strip() or self._stays(file):
             return None
         before = _read(file)
         content = self._content(before, text)
@@ -151,7 +142,7 @@ class _Folders:
 
     def __init__(self) -> None:
         self._real: dict[Path, str] = {}
-        self._checked: set[Path] = set()
+        self._writable: dict[Path, bool] = {}
 
     def resolved(self, file: Path) -> str:
         """Return a file's path below its real folder: a link to a folder is the folder."""
@@ -160,26 +151,16 @@ class _Folders:
             real = self._real[file.parent] = os.path.realpath(file.parent)
         return os.path.join(real, file.name)  # noqa: PTH118 (for every clip; a Path takes ten times as long)
 
-    def check(self, folder: Path) -> None:
-        if folder in self._checked:
-            return
-        self._checked.add(folder)
-        there = folder
-        while not os.path.lexists(there) and there != there.parent:
-            there = there.parent
-        if not there.is_dir():
-            raise UsageError(f"{there} is no folder", "name another for the sidecars")
-        effective = os.access in os.supports_effective_ids
-        if not os.access(there, os.W_OK | os.X_OK, effective_ids=effective):
-            raise UsageError(
-                f"cannot write sidecars into {there}",
-                "name another folder for them, or change its permissions",
-            )
+    def may_be_written(self, folder: Path) -> bool:
+        if folder not in self._writable:
+            effective = os.access in os.supports_effective_ids
+            self._writable[folder] = os.access(folder, os.W_OK | os.X_OK, effective_ids=effective)
+        return self._writable[folder]
 
 
 def _span(segment: Segment) -> str:
     """Return what tells a part of a clip from the whole and from other parts, to the millisecond."""
-    if segment.start_s is None and segment.end_s is None:
+    if segment.is_whole:
         return ""
     return f".{_time(segment.start_s or 0.0)}-{'end' if segment.end_s is None else _time(segment.end_s)}"
 
@@ -192,13 +173,13 @@ def _shared(file: Path, one: tuple[Work, str | None], other: tuple[Work, str | N
     if one[1] != other[1]:
         cure = "ask one question a run with --sidecar, or leave it out: the records hold all answers"
     else:
-        cure = "rename one, or leave --sidecar out: the records hold all texts"
+        cure = f"rename one, or {_WITHOUT}"
     return UsageError(f"{_described(*one)} and {_described(*other)} would both write {file}", cure)
 
 
 def _described(work: Work, question: str | None) -> str:
     words = str(work.clip.path)
-    if work.segment != Segment():
+    if not work.segment.is_whole:
         start_s, end_s = work.segment.start_s or 0, work.segment.end_s
         words += (
             f" (segment {work.segment.index} from {start_s} s to {'its end' if end_s is None else end_s})"
@@ -246,8 +227,18 @@ def _replace(file: Path, raw: bytes) -> None:
         raise
 
 
+@contextmanager
+def _telling(clip: Path, file: Path) -> Iterator[None]:
+    """Tell why a sidecar cannot be read or written; raises as `Sidecars.write`."""
+    try:
+        yield
+    except (OSError, ValueError) as error:
+        raise _unwritable(clip, file, error) from None
+
+
 def _unwritable(clip: Path, file: Path, error: OSError | ValueError) -> PllavaError:
     message = f"cannot write {file}: {reason(error)}"
     if isinstance(error, OSError) and error.errno in _RUN_ENDING:
-        return UsageError(message, "free some space, or name another folder for the sidecars")
+        cure = "free some space" if error.errno in FULL else "see what is wrong with the disk"
+        return UsageError(message, f"{cure}, or {_WITHOUT}")
     return ClipError(f"{clip}: {message}", "move what is there away, or choose another --sidecar suffix")

@@ -28,9 +28,9 @@ class Tally:
     done: int = 0
     """Clips, or segments, with an answer to every question."""
     failed: int = 0
-    """Clips with an error in the place of an answer."""
+    """Clips with an error in the place of an answer, or without the sidecar that was wanted."""
     causes: Counter[str] = field(default_factory=Counter)
-    """Error records by what they say, the clip's name left out."""
+    """Errors by what they say, the clip's name left out."""
 
     def __post_init__(self) -> None:
         self._began = self.clock()
@@ -47,8 +47,9 @@ class Tally:
 
     def count(self, outcome: Outcome) -> None:
         """Count an outcome."""
-        if outcome.record.error is not None:
-            self.causes[cause(outcome.record.error.message, outcome.record.path)] += 1
+        error = outcome.record.error or outcome.unwritten
+        if error is not None:
+            self.causes[cause(error.message, outcome.record.path)] += 1
         if outcome.is_last:
             self.failed += outcome.has_failed
             self.done += not outcome.has_failed

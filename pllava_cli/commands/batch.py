@@ -164,7 +164,14 @@ def batch(
     """
     from pllava_cli.commands import batching  # not for --help
 
-    return batching.run(terminal, read(flags, paths or []))
+    request = read(flags, paths or [])
+    part = request.sources.shard
+    if flags.shard is None and part is not None:
+        # Else whoever has given each task a list of its own would lose most of it without a word.
+        terminal.note(
+            f"shard {part.index}/{part.count}, as a task of Slurm's job array; --shard 1/1 does all clips"
+        )
+    return batching.run(terminal, request)
 
 
 def read(flags: BatchFlags, paths: list[str]) -> Request:

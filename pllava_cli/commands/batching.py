@@ -10,11 +10,12 @@ from collections.abc import Collection, Iterable, Iterator
 from contextlib import ExitStack
 from dataclasses import replace
 from functools import partial
+from itertools import chain, islice
 
 from pllava_cli import processors
 from pllava_cli.batch import discovery, estimate
 from pllava_cli.batch.cuts import Cuts
-from pllava_cli.batch.cutting import AtShots, ByLength, Cutter
+from pllava_cli.batch.cutting import AtShots, ByLength, Cut, Cutter
 from pllava_cli.batch.journal import Journal, StdoutJournal
 from pllava_cli.batch.output import Output
 from pllava_cli.batch.planning import Planned, Planner
@@ -38,14 +39,17 @@ def run(terminal: Terminal, request: Request) -> int:
     flagged: Collection[bytes] = frozenset()
     recorded = RecordedSidecars(request.sidecars)
     with ExitStack() as stack:
-        works: Iterable[Work] = _works(request, warnings)
+        found = _works(request, warnings)
         fitted = fitting.fit(terminal, request.settings)
         journal = _journal(terminal, request)
         stack.callback(journal.close)
         if journal.cut_bytes:
             terminal.warn(f"the last line of {request.output} was torn by a kill, and is cut away")
+        first = list(islice(found, 1))
+        if not first and not request.dry_run:  # nothing falls to this shard
+            return summary.nothing_made(terminal, request, Planned(), recorded.came, None)
         place = places.find(stack, terminal, request.needs, fitted)
-        works = _cut(stack, request, works)
+        works = _cut(stack, request, chain(first, found))
         is_known = bool(journal.counts.done or journal.counts.failed)
         if is_known or request.sidecars is not None or request.dry_run:
             works = listed = _listed(terminal, works)
@@ -56,7 +60,7 @@ def run(terminal: Terminal, request: Request) -> int:
             terminal.progress.update("looking at the checkpoint", 0, 0)
             recording = place.foresee()
             planner = _planner(request, recording, journal, flagged, recorded)
-            planned = _planned(terminal, request, planner, listed)
+            planned = _planned(terminal, request, planner, listed, is_known=is_known)
             if request.dry_run:
                 return _dry_run(terminal, request, recording, planned, recorded)
             summary.made_again(terminal, request, planned)
@@ -90,22 +94,25 @@ def _works(request: Request, warnings: Warnings) -> Iterator[Work]:
 def _cut(stack: ExitStack, request: Request, works: Iterable[Work]) -> Iterable[Work]:
     """Begin to cut the clips into segments, if that is asked for; the journal is this run's by now."""
     sources, timeout_s = request.sources, request.settings.decode_timeout_s
+    cut: Cut
     if sources.every_s is not None:
-        return stack.enter_context(Cutter(works, ByLength(sources.every_s, timeout_s)))
-    if sources.shots:
-        decoders = request.needs.decoders(processors.usable())
+        cut = ByLength(sources.every_s, timeout_s)
+    elif sources.shots:
         kept = Cuts.beside(request.output, is_read_only=request.dry_run)
         stack.callback(kept.close)
-        return stack.enter_context(Cutter(works, AtShots(timeout_s, kept), decoders=decoders))
-    return works
+        cut = AtShots(timeout_s, kept)
+    else:
+        return works
+    return stack.enter_context(Cutter(works, cut, request.needs.decoders(processors.usable())))
 
 
 def _asked(sources: Sources, work: Work) -> Work:
-    if work.questions == (None,):
-        work = replace(work, questions=sources.questions)
-    if work.segment == Segment() and sources.window != (None, None):
-        work = replace(work, segment=Segment(0, *sources.window))
-    return work
+    """Put the questions and the window of the command line where a work has none of its own."""
+    asked = (sources.questions if own is None else (own,) for own in work.questions)
+    segment = work.segment
+    if segment.is_whole:
+        segment = Segment(segment.index, *sources.window)
+    return replace(work, questions=tuple(dict.fromkeys(chain.from_iterable(asked))), segment=segment)
 
 
 def _journal(terminal: Terminal, request: Request) -> Journal | StdoutJournal:
@@ -129,8 +136,8 @@ def _flagged(terminal: Terminal, request: Request) -> Collection[bytes]:
 def _listed(terminal: Terminal, works: Iterable[Work]) -> list[Work]:
     listed: list[Work] = []
     for work in works:
-        if len(listed) % working.PLANNING_SHOWN == 0:
-            terminal.progress.update("looking for clips", len(listed), 0)
+        if len(listed) % working.SHOWN_EVERY == 0:
+            terminal.progress.update("looking for clips", 0, 0, f"{len(listed)} found")
         listed.append(work)
     return listed
 
@@ -153,13 +160,26 @@ def _planner(
     )
 
 
-def _planned(terminal: Terminal, request: Request, planner: Planner, works: list[Work]) -> Planned:
+def _planned(
+    terminal: Terminal, request: Request, planner: Planner, works: list[Work], *, is_known: bool
+) -> Planned:
     """Count what is left to be done.
+
+    Args:
+        terminal: Where.
+        request: The run.
+        planner: Compares works with the journal.
+        works: All of them.
+        is_known: Whether the journal holds anything.
 
     Raises:
         UsageError: Something was made with other settings, and nobody has said what is to become of it.
     """
     found = working.planned(terminal, planner, works)
+    if is_known and found.is_new:  # or done already, from another folder
+        terminal.note(
+            f"{request.output} holds none of these clips; clips are told apart by their paths, as written"
+        )
     if _is_undecided(request, found) and not request.dry_run:
         raise UsageError(
             f"{request.output} holds records of {counted(found.stale, 'clip')} made with other settings",
@@ -186,7 +206,7 @@ def _write_recorded(terminal: Terminal, request: Request, recorded: RecordedSide
         for done in recorded.write(request.output, is_dry_run=False):
             if stopping.status is not None:
                 break
-            if done % working.PLANNING_SHOWN == 1:
+            if done % working.SHOWN_EVERY == 1:
                 terminal.progress.update("writing sidecars", done, len(recorded))
     terminal.pause()
     return stopping.status

@@ -13,7 +13,7 @@ from typer import Option
 from pllava_cli import inputs
 from pllava_cli.batch.disk import ELSEWHERE, replacing
 from pllava_cli.batch.merging import Counts, Merging
-from pllava_cli.commands.options import OutputFlags, SummaryJson, takes
+from pllava_cli.commands.options import OutputFlags, OutputOption, SummaryJson, takes
 from pllava_cli.errors import ExitStatus, UsageError
 from pllava_cli.phrases import counted
 from pllava_cli.terminal import Terminal
@@ -40,9 +40,7 @@ class MergeFlags(OutputFlags):
     json: SummaryJson = False
     output: Annotated[
         str | None,
-        Option(
-            "-o",
-            "--output",
+        OutputOption(
             metavar="FILE",
             help="The file to write, which may be one of those read; else records go to stdout.",
         ),
@@ -81,7 +79,7 @@ def merge(
 
     def show(count: int) -> None:
         if count % SHOWN_EVERY == 0:
-            terminal.progress.update("reading records", count, 0)
+            terminal.progress.update("reading records", 0, 0, f"{count} so far")
 
     merging = Merging(paths, is_newest=flags.newest, on_record=show)
     if output is None:

@@ -112,9 +112,14 @@ def _tell_what_is_left(terminal: Terminal, request: Request, end: End) -> None:
 
 def made_again(terminal: Terminal, request: Request, planned: Planned) -> None:
     """Say which of the clips that have records are made again, and what becomes of their sidecars."""
+    if planned.changed:  # as all do that are copied without their times
+        terminal.warn(
+            f"{counted(planned.changed, 'clip file')} changed since the records were made (size or time of"
+            " change): to be made again"
+        )
     if request.redo_flagged:
         _tell_of_flagged(terminal, planned)
-    again = planned.flagged or (request.redo and planned.stale)
+    again = planned.flagged or planned.changed or (request.redo and planned.stale)
     if again and request.sidecars is not None and request.sidecars.existing == "skip":
         terminal.warn("sidecars that are there keep their text; --existing overwrite replaces it")
 
@@ -166,7 +171,7 @@ def dry_run(
         sidecars: What would come of those that are wanted of records of before.
         each_s: Seconds that earlier records took, each; None: not known.
     """
-    takes_s = None if each_s is None else each_s * planned.to_do * len(request.sources.questions)
+    takes_s = None if each_s is None else each_s * planned.records
     if request.json:
         plain = {key: value for key, value in asdict(planned).items() if key != "seen"}
         plain |= {"faults": len(planned.faults), "sidecars_from_records": sidecars.written}
@@ -175,6 +180,7 @@ def dry_run(
     rows = [
         ("to do", str(planned.to_do), ""),
         ("  failed before", str(planned.failed), ""),
+        ("  changed", str(planned.changed), "their files changed since the records were made"),
         ("  flagged", str(planned.flagged), ""),
         ("  cannot be used", str(len(planned.faults)), ""),
         ("done", str(planned.done), ""),
@@ -205,7 +211,7 @@ def _fate(request: Request, planned: Planned) -> str:
         return ""
     if request.redo_flagged:
         return "; kept"
-    return "; among those to do" if request.redo else "; --redo would make them again"
+    return "; among those to do" if request.redo else ", so a run is refused; --redo would make them again"
 
 
 def _again(terminal: Terminal, request: Request) -> str:

@@ -4,7 +4,7 @@ What the works are, and what is said at the end, is each command's own.
 """
 
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from contextlib import closing
 from dataclasses import dataclass, field
 
@@ -21,8 +21,8 @@ from pllava_cli.terminal import Terminal
 Warnings = deque[str]
 """What is to be told of finding the clips; it may come up in another thread, which must not write."""
 
-PLANNING_SHOWN = 1000
-"""Clips that are planned between two updates of the display."""
+SHOWN_EVERY = 100
+"""Clips that are found or planned between two updates of the display."""
 
 
 def tell(terminal: Terminal, warnings: Warnings) -> None:
@@ -33,11 +33,18 @@ def tell(terminal: Terminal, warnings: Warnings) -> None:
 
 def planned(terminal: Terminal, planner: Planner, works: list[Work]) -> Planned:
     """Count what is left to be done, showing progress."""
-    for count, _ in enumerate(planner.jobs(works)):
-        if count % PLANNING_SHOWN == 0:
-            terminal.progress.update("comparing with what is done", planner.planned.seen, len(works))
+    for _ in planner.jobs(_shown(terminal, works)):
+        pass
     terminal.pause()
     return planner.planned
+
+
+def _shown(terminal: Terminal, works: list[Work]) -> Iterator[Work]:
+    """Show how many works have been taken; most of them may be done, and are no jobs."""
+    for count, work in enumerate(works):
+        if count % SHOWN_EVERY == 0:
+            terminal.progress.update("comparing with what is done", count, len(works))
+        yield work
 
 
 @dataclass(frozen=True)
@@ -62,10 +69,12 @@ class Working:
         ):
             self._show(tally, foreseen.total)
             for outcome in outcomes:
-                tally.count(self.output.write(outcome))
+                for written in self.output.write(outcome):
+                    tally.count(written)
                 tell(self.terminal, self.warnings)
                 self._show(tally, foreseen.total)
-            self.output.finish()
+            for written in self.output.finish():
+                tally.count(written)
         self.terminal.pause()
         tell(self.terminal, self.warnings)
         return End(tally, self.planner.planned, self.runner.waited_s, stopping.status)

@@ -76,11 +76,11 @@ def _complete(repo: str, commit: str, file: RemoteFile, blob: Path, on_bytes: To
             stream.forget()
             begun = 0
         _receive(repo, commit, file, stream)
-        found = digest(partial, file.hash, _ignored)
+        found = digest(partial, file.hash)
         if found != file.hash and begun:
             stream.forget()  # what an earlier run has left was not of this file
             _receive(repo, commit, file, stream)
-            found = digest(partial, file.hash, _ignored)
+            found = digest(partial, file.hash)
         if found != file.hash:
             partial.unlink()
             raise CheckpointError(
@@ -128,10 +128,6 @@ def _receive(repo: str, commit: str, file: RemoteFile, stream: "_Receiving") -> 
         raise stranger() from error
     finally:
         stream.flush()
-
-
-def _ignored(count: int) -> None:
-    pass
 
 
 class _Receiving(io.BufferedWriter):

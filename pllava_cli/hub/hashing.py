@@ -11,7 +11,7 @@ _PIECE_BYTES = 4 << 20
 _SHA256_DIGITS = 64
 
 
-def digest(path: Path, like: str, on_bytes: Told) -> str:
+def digest(path: Path, like: str, on_bytes: Told = lambda count: None) -> str:
     """Return the hash of a file.
 
     Args:

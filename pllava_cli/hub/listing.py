@@ -10,6 +10,7 @@ from urllib.parse import quote
 from pllava_cli.errors import CheckpointError
 from pllava_cli.hub.asking import answer
 from pllava_cli.hub.failures import stranger, told, unlisted
+from pllava_cli.hubcache import INDEX
 from pllava_cli.receipts import COMMIT, HASH, NAME
 
 MOST_FILES = 1000
@@ -25,7 +26,7 @@ FILES = {
     "tokenizer_config.json",
     "added_tokens.json",
     "special_tokens_map.json",
-    "model.safetensors.index.json",
+    INDEX,
     "adapter_config.json",
     "quantized.json",
 }

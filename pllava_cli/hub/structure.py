@@ -29,18 +29,6 @@ def fault(path: Path) -> str | None:
     return None
 
 
-def _safetensors_fault(path: Path) -> str | None:
-    size = path.stat().st_size
-    try:
-        ends = [each["data_offsets"][1] for each in header(path).values()]
-        expected = _LENGTH_BYTES + _header_length(path) + max(ends, default=0)
-    except (ValueError, KeyError, TypeError, IndexError, AttributeError, RecursionError):
-        return "has no whole safetensors header"
-    if size < expected:
-        return f"is cut short: {size} of {expected} bytes"
-    return f"has {size - expected} bytes behind its last tensor" if size > expected else None
-
-
 def header(path: Path) -> Mapping[str, Any]:
     """Return what a safetensors file says of each of its tensors.
 
@@ -48,20 +36,31 @@ def header(path: Path) -> Mapping[str, Any]:
         ValueError: It has no header, or not a whole one.
         OSError: It cannot be read.
     """
-    length = _header_length(path)
+    return _header(path)[1]
+
+
+def _safetensors_fault(path: Path) -> str | None:
+    size = path.stat().st_size
+    try:
+        length, tensors = _header(path)
+        ends = [each["data_offsets"][1] for each in tensors.values()]
+        expected = _LENGTH_BYTES + length + max(ends, default=0)
+    except (ValueError, KeyError, TypeError, IndexError, AttributeError, RecursionError):
+        return "has no whole safetensors header"
+    if size < expected:
+        return f"is cut short: {size} of {expected} bytes"
+    return f"has {size - expected} bytes behind its last tensor" if size > expected else None
+
+
+def _header(path: Path) -> tuple[int, dict[str, Any]]:
+    """Return how many bytes a safetensors header has, and what it says of each tensor; raises as `header`."""
     with path.open("rb") as file:
-        file.seek(_LENGTH_BYTES)
+        start = file.read(_LENGTH_BYTES)
+        length = int.from_bytes(start, "little")
+        if len(start) < _LENGTH_BYTES or length > _MOST_HEADER_BYTES:
+            raise ValueError("no header")
         text = file.read(length)
     found = json.loads(text)
     if len(text) < length or not isinstance(found, dict):
         raise ValueError("no header")
-    return {name: each for name, each in found.items() if name != "__metadata__"}
-
-
-def _header_length(path: Path) -> int:
-    with path.open("rb") as file:
-        start = file.read(_LENGTH_BYTES)
-    length = int.from_bytes(start, "little")
-    if len(start) < _LENGTH_BYTES or length > _MOST_HEADER_BYTES:
-        raise ValueError("no header")
-    return length
+    return length, {name: each for name, each in found.items() if name != "__metadata__"}

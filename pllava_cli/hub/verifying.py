@@ -12,7 +12,6 @@ from pllava_cli.hub.listing import ADAPTER, FILES
 from pllava_cli.receipts import HASH, PulledFile
 
 OK = "ok"
-INDEX = "model.safetensors.index.json"
 _SHOWN_DIGITS = 12
 
 
@@ -84,7 +83,7 @@ def verify(folder: Path, files: Mapping[str, Expected], on_bytes: Told) -> list[
         on_bytes: Told the bytes read.
     """
     found = [_look(folder / name, expected, on_bytes) for name, expected in files.items()]
-    if INDEX in files and all(each.state == OK for each in found):
+    if hubcache.INDEX in files and all(each.state == OK for each in found):
         return [_with_index(folder, each) for each in found]
     return found
 
@@ -120,7 +119,7 @@ def _with_index(folder: Path, finding: Finding) -> Finding:
     if finding.checked != "form" or not finding.file.endswith(".safetensors"):
         return finding
     try:
-        promised = hubcache.read_json(folder / INDEX)["weight_map"].items()
+        promised = hubcache.read_json(folder / hubcache.INDEX)["weight_map"].items()
         names = {tensor for tensor, shard in promised if shard == finding.file}
         lacking = sorted(names - structure.header(folder / finding.file).keys())
     except (CheckpointError, KeyError, AttributeError, TypeError, ValueError):

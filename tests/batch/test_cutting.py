@@ -22,7 +22,7 @@ def work(clip: Path, **fields: object) -> Work:
 
 def test_segments_are_works_of_their_clip(tmp_path: Path) -> None:
     clip = work(write_clip(tmp_path / "clip.mp4", seed=1))
-    with Cutter([clip], ByLength(0.5, TIMEOUT_S)) as works:
+    with Cutter([clip], ByLength(0.5, TIMEOUT_S), 1) as works:
         found = list(works)
     assert [each.segment for each in found] == [
         Segment(0, 0, 0.5),
@@ -35,13 +35,13 @@ def test_segments_are_works_of_their_clip(tmp_path: Path) -> None:
 def test_what_has_its_part_or_its_fault_stays(tmp_path: Path) -> None:
     path = write_clip(tmp_path / "clip.mp4", seed=1)
     part, fault = work(path, segment=Segment(0, 0.1, None)), work(path, fault=UsageError("gone", ""))
-    with Cutter([part, fault], ByLength(0.5, TIMEOUT_S)) as works:
+    with Cutter([part, fault], ByLength(0.5, TIMEOUT_S), 1) as works:
         assert list(works) == [part, fault]
 
 
 def test_a_clip_that_cannot_be_cut_stays_whole_with_the_reason(tmp_path: Path) -> None:
     (tmp_path / "empty.mp4").touch()
-    with Cutter([work(tmp_path / "empty.mp4")], ByLength(0.5, TIMEOUT_S)) as works:
+    with Cutter([work(tmp_path / "empty.mp4")], ByLength(0.5, TIMEOUT_S), 1) as works:
         (found,) = works
     assert isinstance(found.fault, ClipError) and found.segment == Segment()
 
@@ -50,7 +50,7 @@ def test_shots_are_found_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     pytest.importorskip("scenedetect", reason="PySceneDetect (extra: shots) is not installed")
     clips = [work(write_scenes(tmp_path / f"{number}.mp4", [20, 20][number:])) for number in range(2)]
     kept = Cuts()
-    with Cutter(clips, AtShots(TIMEOUT_S, kept), decoders=2) as works:
+    with Cutter(clips, AtShots(TIMEOUT_S, kept), 2) as works:
         found = sorted((each.clip.path.name, each.segment.start_s, each.segment.index) for each in works)
     assert found == [("0.mp4", 0, 0), ("0.mp4", 0.8, 1), ("1.mp4", 0, 0)]
     decoder = Decoder()

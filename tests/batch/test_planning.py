@@ -8,23 +8,17 @@ from pathlib import Path
 
 import pytest
 
-from pllava_cli import inputs
 from pllava_cli.batch.estimate import seconds_each
 from pllava_cli.batch.foresight import Foreseen
 from pllava_cli.batch.journal import Journal
-from pllava_cli.batch.output import Output
-from pllava_cli.batch.pipeline import Outcome
 from pllava_cli.batch.planning import Job, Planner
-from pllava_cli.batch.sidecar import Sidecars
 from pllava_cli.batch.tally import Tally, cause, cause_lines, duration
 from pllava_cli.batch.work import Work
 from pllava_cli.errors import UsageError
-from pllava_cli.jsonlines import lines
 from pllava_cli.phrases import figure
-from pllava_cli.recordfile import parse
 from pllava_cli.recordkey import Key
 from pllava_cli.records import File, Record, Segment
-from tests.batch.made import failed, line, record
+from tests.batch.made import failed, line, outcome, record
 from tests.batch.running import RECORDING
 from tests.batch.tree import works as works
 
@@ -61,7 +55,9 @@ def test_a_file_that_has_changed_is_done_again(works: list[Work], tmp_path: Path
     with Journal.open(tmp_path / "out.jsonl") as journal:
         journal.append(to_be(works[0]))
         works[0].clip.path.write_bytes(b"another clip")
-        assert names(planner(journal).jobs(works[:1])) == ["a.mp4"]
+        plan = planner(journal)
+        assert names(plan.jobs(works[:1])) == ["a.mp4"]
+        assert (plan.planned.to_do, plan.planned.changed) == (1, 1)
 
 
 def test_what_is_flagged_is_done_again_unless_it_would_come_out_the_same(
@@ -154,11 +150,6 @@ def test_nobody_waits_for_works_that_do_not_come(works: list[Work]) -> None:
             next(foreseen)
 
 
-def outcome(made: Record, *, has_failed: bool = False) -> Outcome:
-    job = Job(Work(inputs.Clip(Path(made.path), made.id)), (None,), made.file)
-    return Outcome(job, made, True, has_failed or made.error is not None)
-
-
 def test_causes_leave_the_name_out() -> None:
     tally = Tally()
     for number, text in enumerate(
@@ -225,58 +216,3 @@ def test_an_estimate_is_of_the_same_model(tmp_path: Path) -> None:
     file.write_bytes(b"".join(map(line, made)) + b'{"torn')
     assert seconds_each(file, record().model) == 3.0
     assert seconds_each(file, replace(other, quantize="4bit")) is None
-
-
-def test_a_text_that_its_sidecar_cannot_take_is_an_error(tmp_path: Path) -> None:
-    (tmp_path / "a.txt").mkdir()
-    with Journal.open(tmp_path / "out.jsonl") as journal:
-        output = Output(journal, Sidecars(existing="overwrite"), in_thread=False)
-        written = [
-            output.write(outcome(record(0, path=str(tmp_path / f"{name}.mp4"), text="A bird.")))
-            for name in "ab"
-        ]
-    assert [each.has_failed for each in written] == [True, False]
-    assert (tmp_path / "b.txt").read_text() == "A bird.\n"
-    with (tmp_path / "out.jsonl").open("rb") as stream:
-        plain = [parse(each).plain for each in lines(stream)]
-    assert [each["status"] for each in plain] == ["error", "ok"]
-    assert plain[0]["text"] is None and "a.txt" in plain[0]["error"]["message"]
-
-
-def test_a_record_is_only_written_once_its_sidecar_is(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    class KilledError(Exception):
-        pass
-
-    def die(*_: object) -> None:
-        raise KilledError
-
-    monkeypatch.setattr(Sidecars, "write", die)
-    with Journal.open(tmp_path / "out.jsonl") as journal:
-        with pytest.raises(KilledError):
-            Output(journal, Sidecars(), in_thread=True).write(outcome(record()))
-        assert journal.counts.done == 0
-
-
-def test_all_is_written_once_the_output_is_left(tmp_path: Path) -> None:
-    with Journal.open(tmp_path / "out.jsonl") as journal:
-        with Output(journal, None, in_thread=True) as output:
-            for number in range(20):
-                output.write(outcome(record(number)))
-        assert journal.counts.done == 20
-    with (tmp_path / "out.jsonl").open("rb") as stream:
-        ids = [parse(each).plain["id"] for each in lines(stream)]
-    assert ids == [record(number).id for number in range(20)]
-
-
-@pytest.mark.parametrize("in_thread", [True, False])
-def test_what_cannot_be_written_ends_the_run(tmp_path: Path, in_thread: bool) -> None:
-    with Journal.open(tmp_path / "out.jsonl") as journal:
-        (tmp_path / "out.jsonl").unlink()
-        with (
-            pytest.raises(UsageError, match="removed or replaced"),
-            Output(journal, None, in_thread=in_thread) as output,
-        ):
-            output.write(outcome(record()))
-            output.finish()

@@ -36,9 +36,6 @@ def work(path: Path | str, segment: Segment = WHOLE, **options: Any) -> Work:
         ("a/b.mp4", Segment(0, 0.0, 10.0), {}, "a/b.0-10.txt"),
         ("a/b.mp4", Segment(3, 1234.5678, None), {}, "a/b.1234.568-end.txt"),
         ("a/b.mp4", Segment(0, None, 2.5), {}, "a/b.0-2.5.txt"),
-        ("a/b.mp4", WHOLE, {"folder": Path("t")}, "t/b.txt"),
-        ("a/x/b.mp4", WHOLE, {"folder": Path("t"), "root": Path("a")}, "t/x/b.txt"),
-        ("z/b.mp4", WHOLE, {"folder": Path("t"), "root": Path("a")}, "t/b.txt"),
     ],
 )
 def test_names(clip: str, segment: Segment, options: dict[str, Any], expected: str) -> None:
@@ -125,10 +122,10 @@ def test_nothing_is_written_of_nothing(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
-def test_folders_are_made_and_long_names_fit(tmp_path: Path) -> None:
+def test_long_names_fit(tmp_path: Path) -> None:
     clip = tmp_path / ("n" * 251 + ".mp4")
-    assert Sidecars(folder=tmp_path / "x" / "y").write(clip, WHOLE, "A bird.")
-    assert (tmp_path / "x" / "y" / ("n" * 251 + ".txt")).read_text() == "A bird.\n"
+    assert Sidecars().write(clip, WHOLE, "A bird.")
+    assert (tmp_path / ("n" * 251 + ".txt")).read_text() == "A bird.\n"
     with pytest.raises(ClipError, match="file name too long"):
         Sidecars(suffix=".caption").write(clip, WHOLE, "A bird.")
     assert len(list(tmp_path.iterdir())) == 1
@@ -217,7 +214,7 @@ def test_two_inputs_never_share_a_sidecar(
         assert str(each.clip.path) in caught.value.message
 
 
-def test_clips_of_one_name_share_none_beside_them_but_in_a_folder(
+def test_clips_of_one_name_share_none_but_in_one_folder(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
@@ -225,9 +222,6 @@ def test_clips_of_one_name_share_none_beside_them_but_in_a_folder(
         Path(name).mkdir()
     works = [work("x/a.mp4"), work("y/a.mp4")]
     Sidecars().check(works)
-    Sidecars(folder=Path("t"), root=Path()).check(works)
-    with pytest.raises(UsageError, match=r"x/a.mp4 and y/a.mp4 would both write t/a.txt"):
-        Sidecars(folder=Path("t")).check(works)
     Path("z").symlink_to("x")
     with pytest.raises(UsageError, match="would both write"):
         Sidecars().check([*works, work("z/a.mov")])
@@ -262,14 +256,17 @@ def read_only() -> Iterator[Path]:
 
 
 def test_a_folder_that_cannot_be_written_is_found_before(read_only: Path) -> None:
-    for sidecars in (Sidecars(), Sidecars(folder=read_only / "new" / "deep")):
-        with pytest.raises(UsageError, match="cannot write sidecars into"):
-            sidecars.check([work(read_only / "a.mp4")])
-        with pytest.raises(ClipError, match="permission denied"):
-            sidecars.write(read_only / "a.mp4", WHOLE, "A bird.")
+    with pytest.raises(UsageError, match="cannot write sidecars into") as caught:
+        Sidecars().check([work(read_only / "a.mp4")])
+    assert caught.value.hint == "change its permissions, or leave --sidecar out: the records hold all texts"
+    with pytest.raises(ClipError, match="permission denied"):
+        Sidecars().write(read_only / "a.mp4", WHOLE, "A bird.")
 
 
-def test_a_file_in_place_of_the_folder(tmp_path: Path) -> None:
-    (tmp_path / "t").write_text("x")
-    with pytest.raises(UsageError, match="is no folder"):
-        Sidecars(folder=tmp_path / "t").check([work(tmp_path / "a.mp4")])
+def test_a_folder_that_cannot_be_written_is_no_hindrance_where_nothing_is_to_be() -> None:
+    with read_only_folder("a.txt") as folder:
+        done, new = work(folder / "a.mp4"), work(folder / "b.mp4")
+        Sidecars().check([done])
+        for sidecars, works in ((Sidecars(), [done, new]), (Sidecars(existing="append"), [done])):
+            with pytest.raises(UsageError, match="cannot write sidecars into"):
+                sidecars.check(works)
