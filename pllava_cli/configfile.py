@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from pllava_cli.errors import UsageError
+from pllava_cli.textfile import unreadable
 
 MAX_BYTES = 1 << 20
 """A settings or prompt file above 1 MiB is a mistake: a prompt must fit 4096 positions."""
@@ -68,7 +69,7 @@ def read_text(path: Path) -> str:
     except UnicodeDecodeError as error:
         raise UsageError(f"{path} is not UTF-8 at byte {error.start}", "save it as UTF-8 text") from None
     except (OSError, ValueError) as error:  # ValueError: a NUL byte in the path
-        raise UsageError(f"cannot read {path}: {getattr(error, 'strerror', None) or error}") from None
+        raise unreadable(path, error) from None
 
 
 def read_toml(path: Path) -> dict[str, Any]:

@@ -194,7 +194,7 @@ class Captioner(ClipEncoder):
         self, encoded: EncodedClip, question: str | None, ids: list[int], decoding: Decoding
     ) -> Generator[str, None, Answer]:
         began, said = time.perf_counter(), []
-        cache, is_full = encoded.borrow(), False
+        cache, is_full = within_memory(self.plan, 1, encoded.borrow), False  # beside another answer a copy
         try:
             run = TokenRun(self.model, cache, ids, decoding, self._stop_ids)
             for piece in spoken(run, self.processor.tokenizer.stream()):

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Self
 
 from pllava_cli.errors import UsageError
+from pllava_cli.textfile import unreadable
 
 _UNITS_S = {"": 1.0, "s": 1.0, "m": 60.0, "min": 60.0, "h": 3600.0}
 _STEM_CHARACTERS = 48  # enough to recognise a clip; the digest tells clips apart
@@ -58,9 +59,7 @@ def check_clip(path: str) -> None:
     except (FileNotFoundError, NotADirectoryError):
         raise UsageError(f"there is no file {path}", _where_to_look(path)) from None
     except (OSError, ValueError) as error:  # no permission, a loop of links, a name too long, a NUL byte
-        raise UsageError(
-            f"cannot read {path}: {getattr(error, 'strerror', None) or error}", "check the path"
-        ) from None
+        raise unreadable(path, error) from None
     if stat.S_ISDIR(mode):
         raise UsageError(
             f"{path} is a directory",

@@ -58,8 +58,31 @@ class Checked:
     folder: Path
     prepared: Prepared
     processor: Processor
-    alpha: float
+    alpha: float | None
+    """Strength at which LoRA is merged; `None` where the checkpoint has none."""
     base: Path | None
+    """Folder of the checkpoint that an adapter lies over."""
+
+    @property
+    def plan(self) -> RuntimePlan:
+        """How it will run."""
+        return self.prepared.plan
+
+    @property
+    def num_frames(self) -> int:
+        """Frames of a clip."""
+        return int(self.prepared.model.config.num_frames)
+
+    @property
+    def pooling_shape(self) -> tuple[int, int, int]:
+        """Frames, rows and columns of visual tokens after pooling."""
+        slots, rows, columns = self.prepared.model.config.pooling_shape
+        return slots, rows, columns
+
+    @property
+    def keep_tokens(self) -> float:
+        """The share of these that is left."""
+        return float(self.prepared.model.config.keep_tokens)
 
     def load(self, on_bytes: Callable[[int, int], None] | None = None) -> Opened:
         """Read the weights, packed ones from their save if there is one; once only."""
@@ -71,7 +94,7 @@ class Checked:
             loaded.model,
             self.processor,
             loaded.plan,
-            self.alpha if loaded.has_lora else None,
+            self.alpha,
             self.base,
             read.merge_again,
             (*loaded.plan.warnings, *([warning] if warning else [])),
@@ -80,8 +103,7 @@ class Checked:
     @property
     def origin(self) -> saves.Origin:
         """What a packed save of it is made from."""
-        merged = float(self.alpha) if self.prepared.has_lora else None
-        return saves.Origin(self.checkpoint.name, self.folder, self.base, self.prepared, merged)
+        return saves.Origin(self.checkpoint.name, self.folder, self.base, self.prepared, self.alpha)
 
 
 def load_model(
@@ -205,7 +227,9 @@ def check_checkpoint(
     files = folder if base_folder is None or (folder / "tokenizer.json").exists() else base_folder
     pad = prepared.model.generation_config.pad_token_id
     processor = Processor(files, prepared.model.config, pad, VIDEO_PLACEHOLDER)
-    checked = Checked(checkpoint, folder, prepared, processor, alpha, base_folder)
+    # Records tell of it: 8, as an adapter's file has it, must be the 8.0 of --alpha.
+    merged_at = float(alpha) if prepared.has_lora else None
+    checked = Checked(checkpoint, folder, prepared, processor, merged_at, base_folder)
     return checked if is_packed else _as_packed_before(checked, options)
 
 
@@ -216,10 +240,15 @@ def _as_packed_before(checked: Checked, options: LoadOptions) -> Checked:
     """
     prepared = checked.prepared
     dtype = saves.other_precision(checked.origin) if options.dtype == "auto" else None
-    if dtype is None or dtype not in precisions(prepared.plan.device.partition(":")[0]):
+    if dtype is None:
+        return checked
+    if any(dtype not in precisions(device) for device in {prepared.plan.device, *prepared.plan.layers}):
         return checked
     try:
-        plan = runtime_of(prepared.model, replace(options, must_fit=True), dtype, prepared.plan.quantize)
+        plan = runtime_of(
+            prepared.model,
+            replace(options, dtype=dtype, quantize=prepared.plan.quantize, must_fit=True),
+        )
     except DeviceError:  # it does not fit in that precision
         return checked
     if (plan.device, plan.layers) != (prepared.plan.device, prepared.plan.layers):
@@ -251,10 +280,7 @@ def base_of(
     try:
         return registry.locate(registry.find(named), offline=offline)
     except CheckpointError as error:
-        raise CheckpointError(
-            f"{folder} is an adapter over {named}: {error.message}",
-            f"{error.hint}; or say with --base where it is",
-        ) from error
+        raise registry.without_base(folder, named, error) from error
 
 
 def _lighter() -> tuple[Lighter, ...]:
@@ -280,7 +306,7 @@ def _smaller(checkpoint: registry.Checkpoint) -> tuple[Offer, ...]:
 
 def _own_alpha(checkpoint: registry.Checkpoint, adapter: AdapterConfig | None) -> float:
     """The strength that the registry gives its checkpoint, else the one that the adapter was trained at."""
-    if checkpoint.origin != registry.GIVEN and checkpoint.lora is not None:
+    if checkpoint.lora is not None and checkpoint.lora.alpha is not None:
         return checkpoint.lora.alpha
     if adapter is not None and adapter.alpha is not None:
         return adapter.alpha

@@ -68,8 +68,7 @@ class LiveProgress:
         if stage != self._stage:
             self._bar.reset(self._task, description=stage)
             self._stage = stage
-        counted = f"{done}/{total}" if total < MOST_COUNTED else f"{100 * done // total} %"
-        count = (counted if total else "") + (f"  {note}" if note else "")
+        count = _share(done, total, "/") + (f"  {note}" if note else "")
         self._bar.update(self._task, completed=done, total=total or None, count=count)
 
     def pause(self) -> None:
@@ -121,14 +120,15 @@ class PlainProgress:
         while not stop.wait(self._interval_s):
             stage, done, total, note = self._state
             beside = f", {note}" if note else ""
-            self._write(f"{stage}{_share(done, total)}{beside}, {time.monotonic() - began:.0f} s\n")
+            far = f"{stage} {_share(done, total, ' of ')}".rstrip()
+            self._write(f"{far}{beside}, {time.monotonic() - began:.0f} s\n")
 
 
-def _share(done: int, total: int) -> str:
+def _share(done: int, total: int, of: str) -> str:
     """Frames are counted; bytes, of which nobody wants to read ten digits, are a percentage."""
     if not total:
         return ""
-    return f" {done} of {total}" if total < MOST_COUNTED else f" {100 * done // total} %"
+    return f"{done}{of}{total}" if total < MOST_COUNTED else f"{100 * done // total} %"
 
 
 def make_progress(*, quiet: bool, capable: bool, write: Callable[[str], None]) -> Progress:

@@ -7,7 +7,7 @@ instruction are this project's own words, and a user may replace both.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal, NamedTuple
 
 from pllava_cli.errors import UsageError
@@ -90,32 +90,30 @@ class Template:
         return "".join(parts)
 
 
-_VICUNA = Template("USER: ", "ASSISTANT:", " ", "</s>", f"{VIDEO_PLACEHOLDER}\n", media_alone=True)
+_VICUNA = Template(
+    "USER: ",
+    "ASSISTANT:",
+    user_end=" ",
+    assistant_end="</s>",
+    media=f"{VIDEO_PLACEHOLDER}\n",
+    media_alone=True,
+)
 _CHATML = Template(
     "<|im_start|>user\n",
     "<|im_start|>assistant\n",
-    "<|im_end|>\n",
-    "<|im_end|>\n",
-    f"{VIDEO_PLACEHOLDER}\n",
+    user_end="<|im_end|>\n",
+    assistant_end="<|im_end|>\n",
+    media=f"{VIDEO_PLACEHOLDER}\n",
     media_alone=True,
 )
 
 TEMPLATES = {
     "vicuna": _VICUNA,
-    "vicuna-inline": Template(
-        "USER: ", "ASSISTANT:", " ", "</s>", f"{VIDEO_PLACEHOLDER}\n", media_alone=False
-    ),
+    "vicuna-inline": replace(_VICUNA, media_alone=False),
     # Kept verbatim: the reference's demo writes the user's role without the space after it.
-    "vicuna-plain": Template("USER:", "ASSISTANT:", " ", "</s>", VIDEO_PLACEHOLDER, media_alone=False),
+    "vicuna-plain": replace(_VICUNA, user="USER:", media=VIDEO_PLACEHOLDER, media_alone=False),
     "chatml": _CHATML,
-    "chatml-inline": Template(
-        _CHATML.user,
-        _CHATML.assistant,
-        _CHATML.user_end,
-        _CHATML.assistant_end,
-        _CHATML.media,
-        media_alone=False,
-    ),
+    "chatml-inline": replace(_CHATML, media_alone=False),
 }
 """Templates by name. The 7B and 13B checkpoints use `vicuna`, the 34B `chatml`; the `-inline` forms
 are those of the reference's video question answering, `vicuna-plain` that of its demo."""

@@ -7,10 +7,10 @@ run holds the keys of every record that there is.
 """
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from hashlib import blake2b
-from typing import Any, TypeVar
+from typing import Any
 
 from pllava_cli.records import Record
 
@@ -18,8 +18,6 @@ SUBJECT_BYTES = 16
 """128 bits: no two of any number of records that a disk holds share one by chance."""
 PART_BYTES = 8
 """64 bits: compared only with the few others of the same subject."""
-
-Plain = TypeVar("Plain", bound=Mapping[str, Any])
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,18 +88,6 @@ def subject_of(path: str, segment: tuple[int, float | None, float | None], task:
     index, start_s, end_s = segment
     parts = [path, int(index), _number(start_s), _number(end_s), task, question if task == "ask" else None]
     return _digest(json.dumps(parts), SUBJECT_BYTES)
-
-
-def latest(records: Iterable[Plain]) -> list[Plain]:
-    """Return the newest record of each subject, in the order in which the subjects first came up.
-
-    Args:
-        records: As read from a file, oldest first.
-    """
-    newest: dict[bytes, Plain] = {}
-    for record in records:
-        newest[subject_read(record)] = record
-    return list(newest.values())
 
 
 def _number(value: float | None) -> float | None:

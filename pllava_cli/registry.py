@@ -65,8 +65,7 @@ def find(name_or_path: str | Path) -> Checkpoint:
     try:
         if path.is_dir():
             path = path.resolve()
-            lora = Lora(rank=None, alpha=defaults().alpha, targets=())
-            return Checkpoint(str(path), path=path, lora=lora, origin=GIVEN)
+            return Checkpoint(str(path), path=path, lora=Lora(None, None, ()), origin=GIVEN)
         exists = path.exists()
     except (OSError, ValueError):  # a name too long, or a NUL byte in it
         exists = False
@@ -137,7 +136,10 @@ def _check_given(checkpoint: Checkpoint, folder: Path) -> None:
             "run the same `pllava train` again to go on with it",
         )
     if not (folder / "config.json").is_file():
-        raise IncompleteError(f"{folder} has no config.json", "give a folder that holds a whole checkpoint")
+        hint = "give a folder that holds a whole checkpoint"
+        if _is_adapter(folder):  # as other tools write it
+            hint = "copy into it the config.json of the checkpoint that the adapter lies over"
+        raise IncompleteError(f"{folder} has no config.json", hint)
 
 
 def check_base(checkpoint: Checkpoint, folder: Path) -> None:
@@ -198,32 +200,43 @@ def _is_unfinished(folder: Path) -> bool:
 
 
 def surveyed(checkpoint: Checkpoint) -> Checkpoint:
-    """Return a folder's checkpoint with what its files say at a glance: frames, pooling shape, size.
+    """Return a checkpoint with what its files say at a glance where the registry says nothing.
+
+    That is of frames, pooling shape, size, base and LoRA, whose alpha is the default if nobody says one.
 
     Raises:
         CheckpointError: If the folder has no config.json, or one that cannot be read.
     """
+    folder = locate(checkpoint, offline=True)
+    found, source = _written(folder)
+    new = {key: value for key, value in found.items() if getattr(checkpoint, key) is None}
+    if checkpoint.lora is not None:
+        said = {key: value for key, value in vars(checkpoint.lora).items() if value not in (None, ())}
+        new["lora"] = replace(found.get("lora", Lora(None, defaults().alpha, ())), **said)
+        source.setdefault("lora", "weights.toml; for LoRA weights, if the folder has any")
+    if (folder / _SAVE_FILE).is_file():  # packed with its LoRA merged
+        new["lora"] = None
+        source.pop("lora", None)
+    source = {key: where for key, where in source.items() if key in new}
+    return replace(checkpoint, **new, source={**source, **checkpoint.source})
+
+
+def _written(folder: Path) -> tuple[dict[str, Any], dict[str, str]]:
+    """What the files of a folder say of a checkpoint, by field, and which of them says it."""
     from pllava_cli import hubcache
 
-    folder = locate(checkpoint, offline=True)
     config = hubcache.read_json(folder / "config.json")
     found: dict[str, Any] = {"size_gb": hubcache.weights_gb(folder)}
     for key in ("num_frames", "pooling_shape"):
         with suppress(KeyError, ValueError):  # not said, or no value to show: loading it says more
             found[key] = LIMITS[key](config[key])
-    source = dict.fromkeys(found, "config.json") | {
-        "size_gb": "*.safetensors",
-        "lora": "weights.toml; for LoRA weights, if the folder has any",
-    }
+    source = dict.fromkeys(found, "config.json") | {"size_gb": "*.safetensors"}
     with suppress(KeyError, ValueError, CheckpointError):  # no adapter, or one that loading will refuse
         adapter = hubcache.read_json(folder / _ADAPTER_CONFIG)
         rank, alpha = cf.integer(1, 1 << 16)(adapter["r"]), LIMITS["alpha"](adapter["lora_alpha"])
         found |= {"lora": Lora(rank, alpha, ()), "base": cf.filled_text(adapter["base_model_name_or_path"])}
         source |= dict.fromkeys(("lora", "base"), "adapter_config.json")
-    if (folder / _SAVE_FILE).is_file():  # packed with its LoRA merged
-        found["lora"] = None
-        del source["lora"]
-    return replace(checkpoint, **found, source=source)
+    return found, source
 
 
 def all_checkpoints() -> list[Checkpoint]:

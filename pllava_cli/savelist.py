@@ -75,7 +75,7 @@ def quantized_dir() -> Path:
 
 
 def identity(folder: Path | None) -> str:
-    """By which a source is told from others: a repository of the hub is one whatever its commit."""
+    """What tells a source from others; a repository of the hub is one source, whatever its commit."""
     if folder is None:
         return ""
     whole = Path(os.path.realpath(folder))

@@ -23,8 +23,9 @@ class Lora:
 
     rank: int | None
     """None where the files say it."""
-    alpha: float
-    """Weight of the adaptation at inference: the update is scaled by alpha / rank."""
+    alpha: float | None
+    """Weight of the adaptation at inference: the update is scaled by alpha / rank.
+    None: that of the adapter's own file, else the default."""
     targets: tuple[str, ...]
     """Names of the adapted linear layers; empty where the files say it."""
 
@@ -194,8 +195,7 @@ def _read(files: tuple[tuple[Path, tuple[int, int] | None], ...]) -> tuple[dict[
                 entry["path"] = folder / cf.expand(Path(entry["path"]))
     defaults = dict(merged["defaults"])
     checkpoints = {
-        name: _checkpoint(name, entry, origins[name], defaults["alpha"])
-        for name, entry in merged["checkpoints"].items()
+        name: _checkpoint(name, entry, origins[name]) for name, entry in merged["checkpoints"].items()
     }
     newest = files[-1][0]
     _refuse_clashes(list(checkpoints.values()), origins, aliased, newest)
@@ -248,14 +248,14 @@ def _merge_file(
     return entries
 
 
-def _checkpoint(name: str, entry: dict[str, Any], origins: list[Path], alpha: float) -> Checkpoint:
+def _checkpoint(name: str, entry: dict[str, Any], origins: list[Path]) -> Checkpoint:
     if ("repo" in entry) == ("path" in entry):
         what = "both repo and path" if "repo" in entry else "neither repo nor path"
         where = cf.place(origins[-1], f"checkpoints.{name}")
         raise UsageError(f"{where}: checkpoints.{name} has {what}", "name one of the two")
     lora = entry.get("lora")
     if lora is not None:
-        lora = Lora(lora.get("rank"), lora.get("alpha", alpha), lora.get("targets", ()))
+        lora = Lora(lora.get("rank"), lora.get("alpha"), lora.get("targets", ()))
     nested = {
         "lora": lora,
         "memory_gb": MappingProxyType(entry.get("memory_gb", {})),

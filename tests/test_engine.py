@@ -8,10 +8,13 @@ import threading
 from pathlib import Path
 
 import pytest
+import torch
 
 from pllava_cli import Captioner, EncodedClip, sample_frames
 from pllava_cli.answers import AnswerStream
 from pllava_cli.engine import Decoding
+from pllava_cli.errors import MemoryFullError
+from pllava_cli.model.cache import PrefixCache
 from pllava_cli.prompts import CAPTION
 from tests.clips import write_clip
 from tests.engine_checks import QUESTIONS, SHORT, same, state, told
@@ -160,6 +163,20 @@ class TestSeveralStreams:
         lent = encoded.borrow()
         assert lent is encoded.cache
         encoded.give_back(lent)
+
+    def test_memory_that_does_not_suffice_for_a_second_one(
+        self, captioner: Captioner, encoded: EncodedClip, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        def full(cache: PrefixCache, length: int) -> None:
+            raise torch.OutOfMemoryError("CUDA out of memory.")
+
+        alone = captioner.answer(encoded, decoding=SHORT).text
+        stream = captioner.stream(encoded, decoding=SHORT)
+        first = next(stream)
+        monkeypatch.setattr(PrefixCache, "copy", full)
+        with pytest.raises(MemoryFullError, match="for this clip"):
+            captioner.answer(encoded, decoding=SHORT)
+        assert first + "".join(stream) == alone
 
 
 class TestSurface:

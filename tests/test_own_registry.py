@@ -1,5 +1,6 @@
 """The user's own registry: what it adds and changes, and what is told of its slips."""
 
+import json
 from pathlib import Path
 
 import pytest
@@ -32,7 +33,7 @@ def test_own_registry_is_merged_key_by_key(own: Path, tmp_path: Path) -> None:
     assert str(own) in known.origin and str(registry.builtin_file()) in known.origin
     birds = registry.find("b")
     assert birds.path == own.parent / "birds" and birds.origin == str(own)
-    assert birds.lora == registry.Lora(8, registry.defaults().alpha, ())
+    assert birds.lora == registry.Lora(8, None, ())
     assert registry.defaults().model == "birds" and registry.defaults().max_new_tokens == 256
     assert registry.defaults().presets["fast"].num_frames == 8
     assert registry.defaults().presets["fast"].pooling_shape == (4, 12, 12)
@@ -179,3 +180,23 @@ def test_own_registry_that_is_no_text_file(own: Path) -> None:
 def test_config_home_must_be_absolute(monkeypatch: pytest.MonkeyPatch, isolated: Path) -> None:
     monkeypatch.setenv("XDG_CONFIG_HOME", "relative")
     assert registry.user_file() == isolated / ".config" / "pllava" / "weights.toml"
+
+
+@pytest.mark.parametrize(
+    ("said", "alpha", "rank"),
+    [("", 32, 8), ("lora = { rank = 16 }", 32, 16), ("lora = { alpha = 16 }", 16, 8)],
+    ids=str,
+)
+def test_survey_keeps_what_the_registry_says(
+    said: str, alpha: float, rank: int, own: Path, tmp_path: Path
+) -> None:
+    folder = tmp_path / "adapter"
+    folder.mkdir()
+    (folder / "config.json").write_text('{"num_frames": 16, "pooling_shape": [16, 12, 12]}')
+    adapter = {"r": 8, "lora_alpha": 32, "base_model_name_or_path": "theirs"}
+    (folder / "adapter_config.json").write_text(json.dumps(adapter))
+    own.write_text(f'[checkpoints.mine]\npath = "{folder}"\nbase = "ours"\nnum_frames = 8\n{said}\n')
+    found = registry.surveyed(registry.find("mine"))
+    assert (found.base, found.num_frames, found.pooling_shape) == ("ours", 8, (16, 12, 12))
+    assert found.lora == registry.Lora(rank, alpha, ())
+    assert "num_frames" not in found.source and found.source["pooling_shape"] == "config.json"

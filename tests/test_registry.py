@@ -92,7 +92,7 @@ def test_find_a_directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> No
         checkpoint = registry.find(name)
         assert checkpoint.path == tmp_path / "mine" and checkpoint.repo is None
         assert checkpoint.num_frames is None and checkpoint.template is None
-        assert checkpoint.lora == registry.Lora(None, registry.defaults().alpha, ())
+        assert checkpoint.lora == registry.Lora(None, None, ())
 
 
 def test_a_name_comes_before_a_directory_of_that_name(

@@ -104,6 +104,20 @@ def test_survey_of_a_directory(
     assert (found.num_frames, found.pooling_shape, found.size_gb) == (frames, shape, 0.003)
 
 
+def test_adapter_of_another_tool_is_told_what_it_lacks(tmp_path: Path) -> None:
+    (tmp_path / "adapter_model.safetensors").touch()
+    (tmp_path / "adapter_config.json").write_text("{}")
+    with pytest.raises(registry.IncompleteError, match=r"has no config\.json") as caught:
+        registry.locate(registry.find(tmp_path), offline=False)
+    assert caught.value.hint.startswith("copy into it the config.json")
+
+
+def test_survey_of_a_directory_tells_the_alpha_that_it_will_be_loaded_at(tmp_path: Path) -> None:
+    (tmp_path / "config.json").write_text("{}")
+    found = registry.surveyed(registry.find(tmp_path))
+    assert found.lora == registry.Lora(None, registry.defaults().alpha, ())
+
+
 @pytest.mark.parametrize("text", ["", "[1]", "[" * 100_000])
 def test_survey_of_a_broken_directory(tmp_path: Path, text: str) -> None:
     (tmp_path / "config.json").write_text(text)

@@ -241,6 +241,12 @@ def test_prompt_files_that_are_none(here: Path, make: str) -> None:
         resolve({"prompt_file": "prompt.txt"})
 
 
+def test_prompt_file_that_the_system_cannot_open(here: Path) -> None:
+    with pytest.raises(UsageError, match=r"cannot read n+: file name too long") as caught:
+        resolve({"prompt_file": "n" * 300})
+    assert caught.value.hint
+
+
 def test_settings_file_that_is_a_folder_or_a_broken_link(here: Path) -> None:
     (here / "pllava.toml").symlink_to("nowhere")
     with pytest.raises(UsageError, match=r"pllava\.toml does not exist"):

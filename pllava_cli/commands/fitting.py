@@ -12,7 +12,7 @@ from typing import Any
 from pllava_cli import records, registry
 from pllava_cli.errors import CheckpointError
 from pllava_cli.prompts import CAPTION, SYSTEM, check_text
-from pllava_cli.recording import Recording
+from pllava_cli.recording import Recording, model_of
 from pllava_cli.settings import Settings, described
 from pllava_cli.terminal import Terminal
 
@@ -74,15 +74,12 @@ def _within_checkpoint(settings: Settings) -> Settings:
     """Reduce what a preset gives to what the checkpoint has itself: a preset never makes it dearer."""
     if not settings.from_preset:
         return settings
-    named = registry.find(settings.model)
-    written = registry.surveyed(named)  # what weights.toml leaves out, its files say
+    own = registry.surveyed(registry.find(settings.model))
     num_frames, pooling_shape = settings.num_frames, settings.pooling_shape
-    own_frames = named.num_frames or written.num_frames
-    own_shape = named.pooling_shape or written.pooling_shape
-    if "frames" in settings.from_preset and num_frames and own_frames:
-        num_frames = min(num_frames, own_frames)
-    if "pooling_shape" in settings.from_preset and isinstance(pooling_shape, tuple) and own_shape:
-        slots, rows, columns = map(min, pooling_shape, own_shape)
+    if "frames" in settings.from_preset and num_frames and own.num_frames:
+        num_frames = min(num_frames, own.num_frames)
+    if "pooling_shape" in settings.from_preset and isinstance(pooling_shape, tuple) and own.pooling_shape:
+        slots, rows, columns = map(min, pooling_shape, own.pooling_shape)
         pooling_shape = slots, rows, columns
     return replace(settings, num_frames=num_frames, pooling_shape=pooling_shape)
 
@@ -107,23 +104,9 @@ def foresee(settings: Settings) -> Recording:
     from pllava_cli.loader import check_checkpoint
 
     checked = check_checkpoint(settings.model, **checkpoint_options(settings))
-    prepared = checked.prepared
-    slots, rows, columns = prepared.model.config.pooling_shape
-    model = records.Model(
-        name=checked.checkpoint.name,
-        revision=checked.checkpoint.revision,
-        base=str(checked.base) if checked.base else None,
-        alpha=checked.alpha if prepared.has_lora else None,
-        dtype=prepared.plan.dtype,
-        quantize=prepared.plan.quantize,
-        num_frames=prepared.model.config.num_frames,
-        pooling_shape=(slots, rows, columns),
-        keep_tokens=settings.keep_tokens,
-        encode=prepared.plan.encode,
-    )
     system = SYSTEM if settings.system is None else settings.system
     prompt = CAPTION if settings.prompt is None else settings.prompt
-    return Recording(model, record_decoding(settings), system, prompt)
+    return Recording(model_of(checked), record_decoding(settings), system, prompt)
 
 
 def record_decoding(settings: Settings) -> records.Decoding:

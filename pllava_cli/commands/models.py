@@ -141,7 +141,7 @@ def _gb(value: float | None) -> str:
 
 def _plain(value: Any) -> str:
     if isinstance(value, dict):
-        return ", ".join(f"{key} {_plain(each)}" for key, each in value.items() if each)
+        return ", ".join(f"{key} {_plain(each)}" for key, each in value.items() if _plain(each))
     if isinstance(value, tuple | list):
         return ", ".join(map(str, value))
     if isinstance(value, int):

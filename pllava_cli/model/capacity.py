@@ -89,7 +89,7 @@ class Capacity:
         return int(8 * text.hidden_size + 4 * text.intermediate_size)
 
     def useful(self, kind: str, weight_bytes: int, max_new_tokens: int) -> int:
-        """Clips at once of which another would gain little.
+        """How many clips at once are worth it: another would gain little.
 
         A step reads the weights once for all clips and each clip's own keys and values: with n clips
         the weights are W / (W + n * KV) of what is read, under a tenth from n = 9 * W / KV on.

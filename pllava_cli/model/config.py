@@ -142,8 +142,8 @@ def read_config(
             "the file is damaged or belongs to another kind of model",
         ) from error
     _check(config)
-    _check_share(config)
     _check_room(config, CheckpointError if pooling_shape is None else UsageError)
+    _check_share(config)
     return config
 
 
@@ -181,7 +181,7 @@ def _check(config: PllavaConfig) -> None:
     shape = config.pooling_shape
     if not _is_shape(shape):
         raise CheckpointError(
-            f"the pooling shape {list(shape)} is not three positive numbers",
+            f"the pooling shape {list(shape)!s:.80} is not three positive numbers",
             "give frames, rows and columns, for example --pooling-shape 16,12,12",
         )
     if not isinstance(config.num_frames, int) or not 1 <= config.num_frames <= MOST_FRAMES:
@@ -203,7 +203,7 @@ def _check(config: PllavaConfig) -> None:
     layer = config.vision_feature_layer
     if not isinstance(layer, int) or not 0 < config.vision_depth <= config.vision_config.num_hidden_layers:
         raise CheckpointError(
-            f"vision_feature_layer {layer} does not exist in a vision tower of "
+            f"vision_feature_layer {layer!s:.40} does not exist in a vision tower of "
             f"{config.vision_config.num_hidden_layers} layers",
             "the checkpoint's config.json is damaged",
         )
@@ -229,7 +229,8 @@ def _check_room(config: PllavaConfig, blamed: type[PllavaError]) -> None:
     positions = config.text_config.max_position_embeddings
     if config.pooled_tokens >= positions:  # merged tokens keep the positions of all
         raise blamed(
-            f"a pooling shape of {'x'.join(map(str, shape))} makes {config.pooled_tokens} visual tokens; "
+            f"a pooling shape of {'x'.join(map(str, shape)):.80} makes {config.pooled_tokens!s:.40} visual"
+            " tokens; "
             f"the language model has {positions} positions",
             "choose a smaller --pooling-shape",
         )

@@ -14,6 +14,9 @@ SPARE = 0.9
 """Share of the free memory that may be planned for; the rest is left to the libraries."""
 DRIVER = Path("/proc/driver/nvidia/version")
 """Where the kernel tells which of NVIDIA's drivers it has, if it has one."""
+_BF16_SINCE = 8
+"""Compute capability from which a GPU has units for bf16 (`is_bf16_supported` of torch/cuda/__init__.py);
+AMD's are numbered from 9."""
 
 
 @dataclass(frozen=True)
@@ -74,16 +77,23 @@ def quantization_backend() -> tuple[bool, str]:
     """Whether weights can be quantised here, and by what or why not."""
     if importlib.util.find_spec("bitsandbytes") is None:
         return False, "bitsandbytes is not installed"
-    from importlib.metadata import version
+    from importlib.metadata import PackageNotFoundError, version
 
-    return True, f"bitsandbytes {version('bitsandbytes')}"
+    try:
+        return True, f"bitsandbytes {version('bitsandbytes')}"
+    except PackageNotFoundError:  # it is on the path without having been installed
+        return True, "bitsandbytes of an unknown version"
 
 
-def precisions(kind: str) -> tuple[str, ...]:
-    """The precisions in which a kind of device computes without emulating them, those chosen for it first."""
-    if kind == "cpu":
+def precisions(device: str) -> tuple[str, ...]:
+    """The precisions in which a device computes without emulating them, those chosen for it first.
+
+    Args:
+        device: "cpu", or "cuda:N": a machine may have cards of several generations.
+    """
+    if device == "cpu":
         return "fp32", "bf16"
     import torch
 
-    has_units = torch.cuda.is_bf16_supported(including_emulation=False)
+    has_units = torch.cuda.get_device_properties(device).major >= _BF16_SINCE
     return ("bf16", "fp16") if has_units else ("fp16",)

@@ -92,10 +92,10 @@ class EightBitLinear(nn.Linear):
     """
 
     _rounded: list[RoundedRows] | None = None
-    """What the weight came to."""
+    """The weight as it was rounded; None: not yet."""
 
     def register_parameter(self, name: str, param: nn.Parameter | None) -> None:
-        """Take a parameter, as an assignment does; what the one before came to goes with it."""
+        """Take a parameter, as an assignment does, and let go of what the one before was rounded to."""
         self._rounded = None
         super().register_parameter(name, param)
 

@@ -25,7 +25,6 @@ BytesLoaded = Callable[[int, int], None]
 def fill(
     model: nn.Module,
     recipes: dict[str, Recipe],
-    packed: set[str],
     runtime: RuntimePlan,
     alpha: float | None,
     on_bytes: BytesLoaded | None,
@@ -35,7 +34,6 @@ def fill(
     Args:
         model: The network, its packed layers in place.
         recipes: What to read, by the parameters' names.
-        packed: Those of them that are packed.
         runtime: Where they go, and in which precision.
         alpha: Strength of LoRA.
         on_bytes: Told the bytes read so far and in all.
@@ -45,6 +43,7 @@ def fill(
     """
     reader = TensorReader()
     dtype = runtime.torch_dtype
+    packed = quantization.packable(model) if runtime.quantize != "none" else set()
     total, done = sum(recipe.bytes for recipe in recipes.values()), 0
     for name, recipe in sorted(recipes.items(), key=lambda item: reading_order(item[1])):
         owner, _, attribute = name.rpartition(".")

@@ -39,7 +39,7 @@ class Footprint:
     seen_by: int = 0
     """Weights of the vision tower, of `other`."""
     is_rounded: bool = False
-    """Whether all that multiplies many rows and is not packed is kept in 8 bits beside: see `eight_bits`."""
+    """Whether weights that multiply many rows, unless packed, are kept in 8 bits as well (`eight_bits`)."""
 
     def bytes(self, dtype: str, quantize: str) -> int:
         """Bytes needed on the device at a precision and quantisation."""

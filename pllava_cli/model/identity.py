@@ -11,8 +11,9 @@ from pathlib import Path
 
 from pllava_cli.errors import CheckpointError
 from pllava_cli.model.adapter import CONFIG_FILE
+from pllava_cli.model.jsonfile import check_small
 from pllava_cli.model.layout import Recipe
-from pllava_cli.model.tensors import TensorReader, check_readable
+from pllava_cli.model.tensors import TensorReader
 
 FILES = (
     CONFIG_FILE,
@@ -38,7 +39,7 @@ def weights_revision(recipes: Mapping[str, Recipe], folders: Iterable[Path], tem
         template: Name of the prompt template, which a user's weights.toml may give; None: the files tell.
 
     Raises:
-        CheckpointError: A file has changed meanwhile, or cannot be read.
+        CheckpointError: A file has changed meanwhile, cannot be read, or is too large.
     """
     reader = TensorReader()
     parts = {part for recipe in recipes.values() for part in recipe.parts}
@@ -58,11 +59,11 @@ def _content(file: Path) -> str | None:
     """Return what tells a file's content from others; None: there is no such file.
 
     Raises:
-        CheckpointError: It cannot be read.
+        CheckpointError: It cannot be read, or is too large.
     """
     if not file.is_file():  # what should be one is told by whoever needs it
         return None
-    check_readable(file)
+    check_small(file)
     try:
         with file.open("rb") as stream:
             return hashlib.file_digest(stream, "sha256").hexdigest()

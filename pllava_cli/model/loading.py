@@ -31,7 +31,6 @@ class Loaded:
 
     model: PllavaForConditionalGeneration
     plan: RuntimePlan
-    has_lora: bool
 
 
 @dataclass(frozen=True)
@@ -59,12 +58,11 @@ class Prepared:
             MemoryFullError: They do not fit after all; the model is of no use then.
         """
         within_memory(self.plan, 0, partial(self._fill, on_bytes))
-        return Loaded(self.model.eval(), self.plan, self.has_lora)
+        return Loaded(self.model.eval(), self.plan)
 
     def _fill(self, on_bytes: BytesLoaded | None) -> None:
-        packed: set[str] = set()
         if self.plan.quantize != "none":
-            packed = quantization.replace_linears(
+            quantization.replace_linears(
                 self.model, self.plan.quantize, self.plan.torch_dtype, self.plan.torch_many_rows
             )
         if self.plan.many_rows == INT8:
@@ -76,7 +74,7 @@ class Prepared:
             put_layers(self.model, WideLinear)
         if self.plan.device == "cpu":
             self.model.model.frames_at_once = FRAMES_AT_ONCE_ON_CPU
-        fill(self.model, self.recipes, packed, self.plan, self.alpha, on_bytes)
+        fill(self.model, self.recipes, self.plan, self.alpha, on_bytes)
         language_model = self.model.model.language_model
         connect(self.model, language_model.layers, language_model.norm)
 
@@ -93,11 +91,7 @@ class Prepared:
         """
         _check_alpha(alpha)
         changed = {name: recipe for name, recipe in self.recipes.items() if recipe.lora_A}
-        packed: set[str] = set()
-        if self.plan.quantize != "none":
-            packed = quantization.packable(self.model)
-        again = partial(fill, self.model, changed, packed, self.plan, alpha, None)
-        within_memory(self.plan, 0, again)
+        within_memory(self.plan, 0, partial(fill, self.model, changed, self.plan, alpha, None))
         return bool(changed)
 
 
@@ -114,8 +108,7 @@ def prepare(folder: Path, options: LoadOptions) -> Prepared:
     model = empty_model(config)
     recipes = _recipes(folder, options, model)
     set_generation(model, folder)
-    runtime = runtime_of(model, options, options.dtype, options.quantize)
-    return Prepared(model, runtime, recipes, options.alpha)
+    return Prepared(model, runtime_of(model, options), recipes, options.alpha)
 
 
 def load(folder: Path, options: LoadOptions, on_bytes: BytesLoaded | None = None) -> Loaded:

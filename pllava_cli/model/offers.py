@@ -24,7 +24,7 @@ class Offer:
     option: str
     """As it is written on the command line."""
     need: Footprint
-    """What is then needed, where nothing is kept in 8 bits beside."""
+    """What is then needed, if no weights are kept a second time in 8 bits."""
     products: int | None = None
     """Multiplications that encoding a clip would take; None: not known, or of another checkpoint."""
 
@@ -82,7 +82,8 @@ def first_that_fits(
     """The first option, or two together, with which a model would fit; `None` where there is none.
 
     Args:
-        need: The model's footprint; what it keeps in 8 bits beside would be kept with other options, too.
+        need: The model's footprint; weights that it keeps a second time in 8 bits it would keep with other
+            options, too.
         option: The precision and quantisation in which it does not fit.
         room: Bytes that may be planned for.
         offers: What else the user could ask for, the best first.

@@ -43,9 +43,9 @@ class LoadOptions:
     keep_tokens: float = 1.0
     """The share of the visual tokens to leave."""
     lighter: tuple[Lighter, ...] = ()
-    """What an error may offer where the memory does not suffice: other options, and then"""
+    """Presets that an error may offer where the memory does not suffice."""
     smaller: tuple[Offer, ...] = ()
-    """other checkpoints."""
+    """Other checkpoints that it may offer, after those."""
     is_smallest: bool = False
     """Whether no other checkpoint is smaller than this."""
     named: Collection[str] = NAMED
@@ -54,9 +54,7 @@ class LoadOptions:
     """Whether it is an error that the model does not fit, because it is to run here."""
 
 
-def runtime_of(
-    model: PllavaForConditionalGeneration, options: LoadOptions, dtype: str, quantize: str
-) -> RuntimePlan:
+def runtime_of(model: PllavaForConditionalGeneration, options: LoadOptions) -> RuntimePlan:
     """Decide where and how a network will run; raises as `placing.choose` does."""
     shapes = shapes_of(model)
     packable = quantization.packable(model)
@@ -66,8 +64,8 @@ def runtime_of(
     plan = choose(
         need,
         options.device,
-        dtype,
-        quantize,
+        options.dtype,
+        options.quantize,
         encode=options.encode,
         offers=(*lighter, *smaller),
         named=options.named,

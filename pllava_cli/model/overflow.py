@@ -1,4 +1,4 @@
-"""What is said where a model's numbers leave the range of their precision."""
+"""Numbers that leave the range of their precision: of weights to be written, and while a model runs."""
 
 import torch
 
@@ -31,14 +31,12 @@ def in_precision(value: torch.Tensor, dtype: torch.dtype, name: str) -> torch.Te
 def overflowed(model: PllavaForConditionalGeneration) -> PllavaError:
     """The error for logits that are no finite numbers, so that no token can be chosen.
 
-    They are of fp16's short range, or else of the weights.
-
-    fp16 ends at 65504. bf16 reaches as far as fp32, where sound weights never come near the end: what
-    overflows there is damaged, or merged at an alpha that it was not trained for.
+    fp16 ends at 65504, which sound weights may pass. bf16 reaches as far as fp32, where they never come near
+    the end: what overflows there is damaged, or merged at an alpha that it was not trained for.
     """
     weight = model.get_input_embeddings().weight
     if weight.dtype == torch.float16:
-        wider = "bf16" if "bf16" in precisions(weight.device.type) else "fp32"
+        wider = "bf16" if "bf16" in precisions(str(weight.device)) else "fp32"
         return DeviceError("the model's numbers overflowed in fp16", f"use --dtype {wider}")
     return CheckpointError(
         "the model's numbers overflowed",

@@ -28,7 +28,7 @@ _PANELS_AT_ONCE = 16
 
 
 class Packed4bit(Linear4bit):  # type: ignore[misc]
-    """bitsandbytes' layer for NF4 but for products of many rows on a CPU."""
+    """bitsandbytes' layer for NF4, which multiplies many rows on a CPU in another way."""
 
     many_rows: torch.dtype
     """Precision in which those are made; int8: rounded for the one product."""

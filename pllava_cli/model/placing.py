@@ -48,7 +48,7 @@ def choose(
         offers: What else the user could ask for, the best first; an error names the first that fits.
         named: The options that the user has: no hint names another.
         is_smallest: Whether there is no smaller checkpoint: no hint speaks of one.
-        must_fit: Whether that nothing fits is an error; else the smallest is planned for.
+        must_fit: Whether it is an error that nothing fits; else the smallest way is planned for.
 
     Raises:
         UsageError: A value that does not exist.
@@ -67,16 +67,16 @@ def choose(
     for number, place in enumerate(places):
         if number == 1 and (over_several := _over_gpus(need, asked)) is not None:
             return over_several
-        ways, room = _ways(asked, place.info, need), place.info.room
+        ways, room = _ways(asked, place.device, need), place.info.room
         way = next((each for each in ways if each.bytes(need) <= room), None)
         if way is not None:
-            many_rows, speed = _many_rows(way, asked, place.info, need)
+            many_rows, speed = _many_rows(way, asked, place.device, need)
             reasons = (*place.reasons, *speed, _why(way, ways[0], need, room))
             is_surprise = device == "auto" and place.device == "cpu"
             warnings = _of_time(place, need, many_rows or way.dtype, offers) if is_surprise else ()
             return RuntimePlan(place.device, *way.option, reasons, warnings, many_rows=many_rows)
     first = places[0]
-    smallest = min(_ways(asked, first.info, need), key=lambda way: way.bytes(need))
+    smallest = min(_ways(asked, first.device, need), key=lambda way: way.bytes(need))
     if not must_fit:
         return RuntimePlan(first.device, *smallest.option, (*first.reasons, f"{smallest} does not fit"))
     raise DeviceError(
@@ -127,14 +127,13 @@ class _Place:
     reasons: tuple[str, ...] = ()
 
 
-def _ways(asked: _Asked, info: DeviceInfo, need: Footprint) -> list[_Way]:
+def _ways(asked: _Asked, device: str, need: Footprint) -> list[_Way]:
     """The ways that are allowed on a device, the best first.
 
     A CPU that is not told to multiply in 8 bits does so only where what that takes fits, too.
     """
-    options = _options(asked, info, need)
-    exact = [_Way(*option) for option in options]
-    if info.kind != "cpu" or asked.encode not in ("auto", INT8):
+    exact = [_Way(*option) for option in _options(asked, device, need)]
+    if device != "cpu" or asked.encode not in ("auto", INT8):
         return exact
     if asked.encode == INT8:
         return [replace(way, is_rounded=True) for way in exact]
@@ -149,9 +148,9 @@ def _may_be_rounded(way: _Way, need: Footprint) -> bool:
     return way.quantize != "none" and cpu.suits_eight_bits(need.layer)
 
 
-def _options(asked: _Asked, info: DeviceInfo, need: Footprint) -> list[tuple[str, str]]:
+def _options(asked: _Asked, device: str, need: Footprint) -> list[tuple[str, str]]:
     """Precision and quantisation that are allowed on a device, the best first."""
-    return [(d, q) for q in _quantizations(asked.quantize) for d in _dtypes(asked.dtype, info, need)]
+    return [(d, q) for q in _quantizations(asked.quantize) for d in _dtypes(asked.dtype, device, need)]
 
 
 def _check_names(dtype: str, quantize: str, encode: str) -> None:
@@ -200,7 +199,8 @@ def _over_gpus(need: Footprint, asked: _Asked) -> RuntimePlan | None:
     """The model over several GPUs, if there are several and it fits on them together."""
     cuda = [info for info in devices.devices() if info.kind == "cuda"]
     rooms = {f"cuda:{number}": info.room for number, info in enumerate(cuda)}
-    found = spread(need, _options(asked, cuda[0], need), rooms)
+    poorest = min(rooms, key=lambda device: len(devices.precisions(device)))  # all compute what it does
+    found = spread(need, _options(asked, poorest, need), rooms)
     if found is None:
         return None
     told = f"{_spell(found.option)} fits on no GPU alone, but on {', '.join(found.devices)}"
@@ -225,21 +225,19 @@ def _quantizations(asked: str) -> list[str]:
     return ["none", "4bit"] if devices.quantization_backend()[0] else ["none"]
 
 
-def _dtypes(asked: str, info: DeviceInfo, need: Footprint) -> list[str]:
+def _dtypes(asked: str, device: str, need: Footprint) -> list[str]:
     if asked != "auto":
         return [asked]
-    if info.kind == "cuda":
-        return [devices.precisions("cuda")[0]]
+    if device != "cpu":
+        return [devices.precisions(device)[0]]
     from pllava_cli.model import cpu
 
     return ["bf16"] if cpu.prefers_bf16(need.layer) else ["fp32", "bf16"]  # fp32 where it fits
 
 
-def _many_rows(
-    way: _Way, asked: _Asked, info: DeviceInfo, need: Footprint
-) -> tuple[str | None, tuple[str, ...]]:
+def _many_rows(way: _Way, asked: _Asked, device: str, need: Footprint) -> tuple[str | None, tuple[str, ...]]:
     """In which precision many rows are to be multiplied, and why."""
-    if info.kind != "cpu":
+    if device != "cpu":
         return None, ()
     from pllava_cli.model import cpu
 
@@ -286,6 +284,6 @@ def _what_would_fit(
     more = f"free memory; {LOOK}"
     if place.device != "cpu" and "device" in named:
         cpu = devices.devices()[-1]
-        if any(way.bytes(need) <= cpu.room for way in _ways(_Asked("auto", "auto", encode), cpu, need)):
+        if any(way.bytes(need) <= cpu.room for way in _ways(_Asked("auto", "auto", encode), "cpu", need)):
             return f"use --device cpu, which is slower, or {more}"
     return NOTHING_LEFT if is_smallest else f"use a smaller checkpoint, or {more}"

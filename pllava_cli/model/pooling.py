@@ -7,7 +7,6 @@ the tokens at 16x24x24 -> 16x12x12. Source: PLLaVA, arXiv 2404.16994, section 3.
 
 from typing import Literal
 
-import torch
 from torch import Tensor, nn
 from torch.nn import functional
 from transformers.activations import ACT2FN
@@ -63,14 +62,7 @@ def fill_slots(count: int, slots: int) -> list[int]:
     list at `slots`, so the last frames of a short list may be lost (5 frames for 16 slots: 0000 1111
     2222 3333).
     """
+    if count >= slots:
+        return list(range(slots))
     repeats = slots // count + 1
-    return (
-        [index for index in range(count) for _ in range(repeats)][:slots]
-        if count < slots
-        else list(range(slots))
-    )
-
-
-def repeat_frames(frames_T: Tensor, slots: int) -> Tensor:
-    """Repeat the first axis of `frames_T` to `slots` entries with `fill_slots`."""
-    return frames_T[torch.tensor(fill_slots(frames_T.shape[0], slots))]
+    return [index for index in range(count) for _ in range(repeats)][:slots]

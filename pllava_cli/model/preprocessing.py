@@ -1,9 +1,9 @@
 """Frames as the vision tower wants them: resized twice, cropped, normalised.
 
 Both resizes are Pillow's bicubic on 8-bit pictures, which is what the checkpoints saw at inference:
-first to a common shape for all clips of a prompt, then CLIP's own. Pixels are exact against the
-recorded reference; FACTS of the arithmetic were read in magic-research/PLLaVA at 6f49fd2. torch is
-needed for the last step alone, so that processes which only make pictures do without it.
+first to a common shape for all clips of a prompt, then CLIP's own. The arithmetic was read in
+magic-research/PLLaVA at 6f49fd2, and pixels are those that it was recorded to make. torch is needed
+for the last step alone, so that processes which only make pictures do without it.
 """
 
 import math
@@ -99,7 +99,7 @@ class ClipPreprocessor:
                 _per_channel(raw["image_std"], 0),
                 *_per_channel([raw.get("rescale_factor", 1 / 255)], 0, channels=1),
             )
-        except (KeyError, TypeError, ValueError) as error:
+        except (KeyError, TypeError, ValueError, OverflowError) as error:
             raise CheckpointError(
                 f"preprocessor_config.json cannot be used: {error}",
                 "the file is damaged or of another kind of model",
@@ -148,14 +148,14 @@ class ClipPreprocessor:
 
 def _side(value: Any, largest: int) -> int:
     if not isinstance(value, int) or not 1 <= value <= largest:
-        raise ValueError(f"a side of {value!r} is not from 1 to {largest} pixels")
+        raise ValueError(f"a side of {value!r:.40} is not from 1 to {largest} pixels")
     return value
 
 
 def _per_channel(values: Any, above: float, channels: int = 3) -> tuple[float, ...]:
     numbers = tuple(float(value) for value in values)
     if len(numbers) != channels or not all(above < number < math.inf for number in numbers):
-        raise ValueError(f"{values!r} cannot scale {channels} colour channel(s)")
+        raise ValueError(f"{values!r:.80} cannot scale {channels} colour channel(s)")
     return numbers
 
 

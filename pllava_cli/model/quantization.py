@@ -15,6 +15,8 @@ from typing import Any
 import torch
 from torch import nn
 
+from pllava_cli.errors import DeviceError
+
 BLOCK, NESTED_BLOCK = 64, 256
 """Weights of one scale and scales of one scale in NF4 with double quantisation (QLoRA, arXiv 2305.14314,
 section 3); what bitsandbytes takes if it is not told otherwise."""
@@ -30,6 +32,9 @@ def bitsandbytes() -> Any:
     On a CPU with AVX512-BF16 its import downloads and runs native code from the model hub if the
     package `kernels` is there, and warns if not. Hiding that package for the moment of the import
     leaves the code that bitsandbytes itself ships.
+
+    Raises:
+        DeviceError: It is installed, but does not work here.
     """
     if "bitsandbytes" not in sys.modules:
         before = sys.modules.get("kernels")
@@ -39,6 +44,12 @@ def bitsandbytes() -> Any:
         logger.setLevel(logging.ERROR)
         try:
             importlib.import_module("bitsandbytes")
+        except Exception as error:  # a library of the system that is missing, or of another version
+            reason = " ".join(f"{type(error).__name__}: {error}".split())
+            raise DeviceError(
+                f"bitsandbytes cannot be imported ({reason:.300})",
+                "install it anew, or use --quantize none and --encode exact, which do without it",
+            ) from error
         finally:
             logger.setLevel(level)
             if before is None:
@@ -51,7 +62,7 @@ def bitsandbytes() -> Any:
 
 
 def quantizable(model: nn.Module) -> dict[str, nn.Linear]:
-    """The layers that can be packed, by module name."""
+    """The layers that can be packed, or are, by module name."""
     return {
         name: module
         for name, module in model.named_modules()
@@ -66,7 +77,7 @@ def packable(model: nn.Module) -> set[str]:
 
 def replace_linears(
     model: nn.Module, quantize: str, compute_dtype: torch.dtype, many_rows: torch.dtype | None = None
-) -> set[str]:
+) -> None:
     """Put bitsandbytes' layers, still empty, in place of the linear ones.
 
     Args:
@@ -75,13 +86,8 @@ def replace_linears(
         compute_dtype: In which 4-bit layers multiply.
         many_rows: In which they multiply many rows on a CPU; `None` leaves that to bitsandbytes, as for
             8 bits always: its products of integers are faster than any of floats.
-
-    Returns:
-        The names of their weights.
     """
     bnb = bitsandbytes()
-
-    names = set()
     for name, linear in quantizable(model).items():
         size = (linear.in_features, linear.out_features)
         if quantize == "4bit":
@@ -101,8 +107,6 @@ def replace_linears(
         packed.requires_grad_(False)
         parent, _, child = name.rpartition(".")
         setattr(model.get_submodule(parent), child, packed)
-        names.add(f"{name}.weight")
-    return names
 
 
 def _linear4bit(many_rows: torch.dtype | None) -> Any:

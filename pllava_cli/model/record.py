@@ -81,14 +81,14 @@ def parsed(raw: dict[str, Any], file: Path) -> Record:
 
 
 def _is_sound(record: Record) -> bool:
-    alpha = record.alpha
+    texts = (record.model, record.source, record.quantize, record.dtype, record.device)
     return (
-        record.quantize in QUANTIZED_BYTES
-        and record.dtype in PRECISION_BYTES
-        and (alpha is None or _is_number(alpha))
-        and all(_is_path(each.path) for each in record.files)
-        and all(isinstance(each, str) for each in (record.model, record.source, record.device))
+        all(isinstance(each, str) for each in texts)
         and (record.base is None or isinstance(record.base, str))
+        and record.quantize in QUANTIZED_BYTES
+        and record.dtype in PRECISION_BYTES
+        and (record.alpha is None or _is_number(record.alpha))
+        and all(_is_path(each.path) for each in record.files)
     )
 
 

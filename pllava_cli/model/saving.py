@@ -5,6 +5,7 @@ bitsandbytes names and orders them, and `quantized.json`, which says what it was
 What it holds is to the bit what loading the source in 4 or 8 bits puts into memory.
 """
 
+import shlex
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -56,13 +57,14 @@ def prepare_save(folder: Path, options: LoadOptions) -> Prepared:
     recipes = recipes_of(folder, record, model)
     set_generation(model, folder)
     named = frozenset(options.named) - {"quantize"}  # packed as it is, whatever is asked
-    plan = runtime_of(model, replace(options, named=named), record.dtype, record.quantize)
+    options = replace(options, named=named, dtype=record.dtype, quantize=record.quantize)
+    plan = runtime_of(model, options)
     return Prepared(model, plan, recipes, record.alpha, is_merged=record.alpha is not None)
 
 
 def _check_asked(folder: Path, record: Record, options: LoadOptions) -> None:
     made = f"{folder} is a {record.quantize} save in {record.dtype}"
-    again = f"make another: pllava models quantize {record.source}"
+    again = f"make another: pllava models quantize {shlex.quote(record.source)}"
     if options.base is not None:
         raise UsageError(f"--base was given, but {folder} is a whole checkpoint", "leave --base out")
     if options.quantize not in ("auto", record.quantize):
@@ -142,7 +144,8 @@ def packed_tensors(
         UsageError: A weight is beyond the range of the precision.
     """
     plan, model, reader = prepared.plan, prepared.model, TensorReader()
-    packed = quantization.replace_linears(model, plan.quantize, plan.torch_dtype)
+    quantization.replace_linears(model, plan.quantize, plan.torch_dtype)
+    packed = quantization.packable(model)
     total, done = sum(recipe.bytes for recipe in prepared.recipes.values()), 0
     for name, recipe in sorted(prepared.recipes.items(), key=lambda item: reading_order(item[1])):
         weight = merged(reader, recipe, prepared.alpha)

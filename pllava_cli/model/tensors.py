@@ -4,8 +4,6 @@ Only safetensors are read, never pickle. Names and shapes come from the files' h
 checkpoint is judged before a single weight is read.
 """
 
-import json
-import os
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
@@ -17,6 +15,7 @@ import torch
 from safetensors import SafetensorError, safe_open
 
 from pllava_cli.errors import CheckpointError
+from pllava_cli.model.jsonfile import check_readable, read_json
 
 REOPEN_BYTES = 32 << 20
 """A shard is mapped into memory and what was read stays resident until it is closed, so it is closed
@@ -163,11 +162,10 @@ def _weight_files(folder: Path) -> tuple[list[Path], dict[str, str]]:
 
 
 def _shards(folder: Path, index: Path) -> tuple[list[Path], dict[str, str]]:
-    check_readable(index)
     try:
-        promised = json.loads(index.read_text())["weight_map"]
+        promised = read_json(index)["weight_map"]
         names = sorted(set(promised.values()))
-    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+    except (KeyError, TypeError, AttributeError) as error:
         raise CheckpointError(f"{index} is damaged", "get the checkpoint's files again") from error
     strange = [name for name in names if not (isinstance(name, str) and _SHARD_NAME.fullmatch(name))]
     if strange:
@@ -190,18 +188,6 @@ def _tensors_of(file: Path) -> Iterator[StoredTensor]:
             part = handle.get_slice(key)
             shape, dtype = tuple(part.get_shape()), part.get_dtype()
             yield StoredTensor(file, key, shape, prod(shape) * DTYPE_BYTES.get(dtype, 1), dtype)
-
-
-def check_readable(file: Path) -> None:
-    """Tell a file that may not be read from one that is damaged, and from what would never end.
-
-    Raises:
-        CheckpointError: The file is there, but closed to this user, or it is a pipe or a device.
-    """
-    if file.exists() and not os.access(file, os.R_OK):
-        raise CheckpointError(f"{file} may not be read by this user", "check its permissions")
-    if file.exists() and not file.is_file():
-        raise CheckpointError(f"{file} is not a regular file", "get it again")
 
 
 def _open(file: Path) -> Any:

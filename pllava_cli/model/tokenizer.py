@@ -4,7 +4,6 @@ transformers 5 rebuilds the normaliser of Llama-class tokenizers from tokenizer_
 changes their ids (35 of 39 recorded prompts); the file that the checkpoint was trained with rules.
 """
 
-import json
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,7 +13,7 @@ from tokenizers import AddedToken
 from tokenizers import Tokenizer as FastTokenizer
 
 from pllava_cli.errors import CheckpointError
-from pllava_cli.model.tensors import check_readable
+from pllava_cli.model.jsonfile import check_small, read_json
 
 _BYTE_TOKEN = re.compile(r"<0x[0-9A-Fa-f]{2}>")
 """How a tokenizer with byte fallback names the token of a byte."""
@@ -24,7 +23,7 @@ _REPLACEMENT = "\ufffd"
 
 @contextmanager
 def _told(what: str) -> Iterator[None]:
-    """Tell whatever the library raises, bare exceptions and panics that are none, as one error.
+    """Turn whatever the library raises into one error: bare exceptions, and panics of Rust, which are none.
 
     Raises:
         CheckpointError: It has raised something.
@@ -55,7 +54,7 @@ class Tokenizer:
                 f"{folder} has no tokenizer.json",
                 "get the checkpoint's tokenizer.json; tokenizer.model alone is not read",
             )
-        check_readable(file)
+        check_small(file)
         self._file = file
         with _told(f"{file} cannot be read"):
             self._tokenizer = FastTokenizer.from_file(str(file))
@@ -75,21 +74,24 @@ class Tokenizer:
         file = folder / "added_tokens.json"
         if not file.exists():
             return
-        check_readable(file)
-        try:
-            stored = sorted(json.loads(file.read_text(encoding="utf-8")).items(), key=lambda item: item[1])
-        except (OSError, ValueError, AttributeError, TypeError, RecursionError) as error:
-            raise CheckpointError(
-                f"{file} cannot be read: {error}", "the file is damaged; get it again"
-            ) from error
-        for text, number in stored:
-            if self.id_of(text) is None:
-                self._tokenizer.add_special_tokens([AddedToken(text, special=True, normalized=False)])
-                if self.id_of(text) != number:
-                    raise CheckpointError(
-                        f"{file} gives {text} the id {number}, the tokenizer {self.id_of(text)}",
-                        "tokenizer.json and added_tokens.json belong to different checkpoints",
-                    )
+        stored = read_json(file)
+        for text, number in stored.items():
+            if not isinstance(number, int):
+                raise CheckpointError(
+                    f"{file} gives {text:.60} {number!r:.40} for an id", "the file is damaged; get it again"
+                )
+        with _told(f"{file} cannot be used"):  # JSON knows texts that are none, as half of a surrogate pair
+            new = [text for text in sorted(stored, key=stored.__getitem__) if self.id_of(text) is None]
+            # At once: with each call the library goes over all that were added before.
+            self._tokenizer.add_special_tokens(
+                [AddedToken(text, special=True, normalized=False) for text in new]
+            )
+        for text in new:
+            if self.id_of(text) != stored[text]:
+                raise CheckpointError(
+                    f"{file} gives {text:.60} the id {stored[text]!s:.40}, the tokenizer {self.id_of(text)}",
+                    "tokenizer.json and added_tokens.json belong to different checkpoints",
+                )
 
     @property
     def size(self) -> int:
@@ -109,13 +111,22 @@ class Tokenizer:
         return ids
 
     def decode(self, ids: list[int]) -> str:
-        """The text of token ids, without special tokens."""
-        text: str = self._tokenizer.decode(ids, skip_special_tokens=True)
+        """The text of token ids, without special tokens.
+
+        Raises:
+            CheckpointError: The library fails at what the file says of it.
+        """
+        with _told(f"{self._file} makes no text of tokens"):
+            text: str = self._tokenizer.decode(ids, skip_special_tokens=True)
         return text
+
+    def is_byte(self, token_id: int) -> bool:
+        """Whether a token stands for one byte, which may be no whole character."""
+        return _BYTE_TOKEN.fullmatch(self._tokenizer.id_to_token(token_id) or "") is not None
 
     def stream(self) -> "TextStream":
         """A new incremental decoder."""
-        return TextStream(self._tokenizer)
+        return TextStream(self)
 
 
 class TextStream:
@@ -126,7 +137,7 @@ class TextStream:
     that, and raises where the two then disagree.
     """
 
-    def __init__(self, tokenizer: FastTokenizer) -> None:
+    def __init__(self, tokenizer: Tokenizer) -> None:
         self._tokenizer = tokenizer
         self._ids: list[int] = []
         self._shown = ""
@@ -134,19 +145,14 @@ class TextStream:
     def feed(self, token_id: int) -> str:
         """The text that this id completes; "" if none yet."""
         self._ids.append(token_id)
-        is_byte = _BYTE_TOKEN.fullmatch(self._tokenizer.id_to_token(token_id) or "")
-        if is_byte or not self._decode([token_id]):
+        if self._tokenizer.is_byte(token_id) or not self._tokenizer.decode([token_id]):
             return ""
-        text = self._decode(self._ids)
+        text = self._tokenizer.decode(self._ids)
         return "" if text.endswith(_REPLACEMENT) else self._news(text)
 
     def rest(self) -> str:
         """What was held back to the end: bytes that may never have become a character."""
-        return self._news(self._decode(self._ids))
-
-    def _decode(self, ids: list[int]) -> str:
-        text: str = self._tokenizer.decode(ids, skip_special_tokens=True)
-        return text
+        return self._news(self._tokenizer.decode(self._ids))
 
     def _news(self, text: str) -> str:
         news = text[len(self._shown) :]

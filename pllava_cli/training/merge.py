@@ -68,7 +68,7 @@ def merge(
     recipes = checked.prepared.recipes
     if is_save(checked.folder):
         raise UsageError(f"{source.model} is packed, with its LoRA merged", "merge what it was made from")
-    if not any(recipe.lora_A for recipe in recipes.values()):
+    if checked.alpha is None:
         raise UsageError(f"{source.model} has no LoRA weights to merge", "use it as it is")
     cure = "name another folder, or free some space"
     with writing(out.parent, cure, named=out), appearing(out) as folder:

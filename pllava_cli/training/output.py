@@ -16,8 +16,7 @@ from safetensors import SafetensorError
 
 from pllava_cli.errors import UsageError
 from pllava_cli.loader import PROMPT_TEMPLATE, Checked
-from pllava_cli.model.jsonfile import read_json
-from pllava_cli.model.tensors import check_readable
+from pllava_cli.model.jsonfile import check_readable, read_json
 
 CONFIG = "config.json"
 FILES = (

@@ -18,7 +18,7 @@ import pytest
 from pllava_cli import records
 from pllava_cli.batch.journal import Journal, StdoutJournal
 from pllava_cli.errors import ExitStatus, UsageError
-from pllava_cli.recordkey import Key, latest
+from pllava_cli.recordkey import Key, subject_read
 from pllava_cli.terminal import OutputClosedError
 from tests.batch.made import DECODING, MODEL, failed, line, record
 from tests.disks import read_only_folder
@@ -114,9 +114,10 @@ def test_the_newest_record_counts(tmp_path: Path) -> None:
         assert [journal.state(Key.of(record(n))) for n in range(3)] == ["stale", "failed", "failed"]
 
 
-def test_latest_of_each_subject() -> None:
+def test_records_of_one_subject() -> None:
     made = [failed(0), record(1), record(0), record(1, **OTHER_SETTINGS), record(0, task="ask")]
-    kept = latest([json.loads(line(each)) for each in made])
+    found = [json.loads(line(each)) for each in made]
+    kept = list({subject_read(each): each for each in found}.values())  # the newest of each
     assert [(each["path"], each["status"], each["task"]) for each in kept] == [
         ("clips/clip0.mp4", "ok", "caption"),
         ("clips/clip1.mp4", "ok", "caption"),

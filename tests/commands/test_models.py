@@ -52,6 +52,12 @@ def test_show_says_everything_with_sources(run: Run) -> None:
     assert "pllava models pull pllava-34b" in out and "34,752,076,800" in out
 
 
+def test_show_tells_an_alpha_of_none(run: Run) -> None:
+    registry.user_file().parent.mkdir(parents=True, exist_ok=True)
+    registry.user_file().write_text("[checkpoints.pllava-7b]\nlora = { alpha = 0 }\n")
+    assert "rank 128, alpha 0, targets q_proj, v_proj" in run("models", "show", "7b").out
+
+
 def test_show_a_directory(run: Run, checkpoint: Path) -> None:
     result = run("models", "show", str(checkpoint))
     assert result.status == 0

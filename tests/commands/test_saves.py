@@ -5,6 +5,7 @@ import json
 import os
 import shutil
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -154,6 +155,13 @@ class TestWhatIsNotOurs:
         assert run("models", "rm", source, "--saves", "--yes").status == 2
         assert (save / "config.json").exists()
         assert run("models", "list").status == 0
+
+    @pytest.mark.parametrize("changes", [{"quantize": ["4bit"]}, {"dtype": {}}, {"alpha": "4"}], ids=str)
+    def test_record_of_impossible_values(self, changes: dict[str, Any], run: Run, source: Path) -> None:
+        save = write_save(source, **changes)
+        assert run("models", "list").status == 0
+        assert run("models", "rm", source, "--saves", "--yes").status == 2
+        assert (save / "config.json").exists()
 
     @pytest.mark.parametrize("path", ["a\0b", "", "x" * 5000, "relative", "/snapshots/x", "/"])
     def test_record_of_a_source_that_cannot_be(self, path: str, run: Run, source: Path) -> None:

@@ -66,6 +66,9 @@ def test_alpha_is_that_of_the_registry_s_entry_else_the_adapter_s_own(plain: Pat
     write_registry(entry)
     assert open_checkpoint("mine", **EXACT).alpha == 8
     assert open_checkpoint(tmp_path / "adapter", **EXACT).alpha == 8
+    assert json.dumps(open_checkpoint("mine", **EXACT).alpha) == "8.0", "a fingerprint is as of --alpha 8"
+    write_registry(f"{entry}lora = {{ rank = 8 }}\n")
+    assert open_checkpoint("mine", **EXACT).alpha == 8
     write_registry(f"{entry}lora = {{ alpha = 3 }}\n")
     assert open_checkpoint("mine", **EXACT).alpha == 3
     assert open_checkpoint(tmp_path / "adapter", **EXACT).alpha == 8

@@ -1,12 +1,13 @@
 """The devices of this machine."""
 
+from importlib.metadata import PackageNotFoundError
 from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 import torch
 
-from pllava_cli.model.device import DeviceInfo, devices, precisions, why_no_gpu
+from pllava_cli.model.device import DeviceInfo, devices, precisions, quantization_backend, why_no_gpu
 
 GB = 10**9
 
@@ -27,21 +28,32 @@ def test_a_gpu_that_cannot_be_asked_has_nothing_free(monkeypatch: pytest.MonkeyP
             raise torch.AcceleratorError("CUDA error: out of memory")
         return 20 * GB, 24 * GB
 
-    has_cards(monkeypatch, 2, major=8)
+    has_cards(monkeypatch, 2)
     monkeypatch.setattr(torch.cuda, "mem_get_info", free_and_total)
     first, second, _ = devices()
     assert first == DeviceInfo("cuda", "card 0", 24 * GB, 20 * GB)
     assert second == DeviceInfo("cuda", "card 1", 24 * GB, 0)
 
 
-@pytest.mark.parametrize(("major", "wanted"), [(8, ("bf16", "fp16")), (7, ("fp16",))])
-def test_bf16_that_a_gpu_emulates_is_not_chosen(
-    major: int, wanted: tuple[str, ...], monkeypatch: pytest.MonkeyPatch
+def test_bf16_that_a_gpu_emulates_is_not_chosen(monkeypatch: pytest.MonkeyPatch) -> None:
+    generations = {"cuda:0": 7, "cuda:1": 8}
+    monkeypatch.setattr(
+        torch.cuda, "get_device_properties", lambda device: SimpleNamespace(major=generations[device])
+    )
+    assert precisions("cuda:0") == ("fp16",)
+    assert precisions("cuda:1") == ("bf16", "fp16")
+
+
+def test_bitsandbytes_that_was_not_installed_but_is_there(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    has_cards(monkeypatch, 1, major)
-    monkeypatch.setattr(torch.cuda, "current_device", lambda: 0)
-    monkeypatch.setattr(torch.cuda, "_check_bf16_tensor_supported", lambda device: True)  # it is emulated
-    assert precisions("cuda") == wanted
+    def version(name: str) -> str:
+        raise PackageNotFoundError(name)
+
+    (tmp_path / "bitsandbytes.py").touch()
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setattr("importlib.metadata.version", version)
+    assert quantization_backend() == (True, "bitsandbytes of an unknown version")
 
 
 @pytest.mark.parametrize(
@@ -66,12 +78,12 @@ def test_a_driver_that_is_of_no_use_is_told(
     assert why_no_gpu() == "no CUDA device here"
 
 
-def has_cards(monkeypatch: pytest.MonkeyPatch, count: int, major: int) -> None:
-    """Let torch find some GPUs of a compute capability."""
+def has_cards(monkeypatch: pytest.MonkeyPatch, count: int) -> None:
+    """Let torch find some GPUs."""
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     monkeypatch.setattr(torch.cuda, "device_count", lambda: count)
     monkeypatch.setattr(
         torch.cuda,
         "get_device_properties",
-        lambda index: SimpleNamespace(name=f"card {index}", total_memory=24 * GB, major=major),
+        lambda index: SimpleNamespace(name=f"card {index}", total_memory=24 * GB),
     )

@@ -17,7 +17,7 @@ from pllava_cli.engine import load_model
 from pllava_cli.errors import CheckpointError, MemoryFullError, UsageError
 from pllava_cli.model import filling
 from pllava_cli.model.layout import Recipe
-from pllava_cli.model.loading import Loaded, load
+from pllava_cli.model.loading import Loaded, load, prepare
 from pllava_cli.model.modeling import PllavaForConditionalGeneration
 from pllava_cli.model.options import LoadOptions
 from pllava_cli.model.tensors import TensorReader, list_tensors
@@ -224,8 +224,8 @@ class TestLora:
         assert caught.value.hint
 
     def test_whether_there_is_lora_is_told(self, plain: Path, released: Path) -> None:
-        assert not opened(plain).has_lora
-        assert opened(released, alpha=4).has_lora
+        assert not prepare(plain, LoadOptions(**EXACT)).has_lora
+        assert prepare(released, LoadOptions(**EXACT, alpha=4)).has_lora
 
     def test_adapter_without_its_base(self, adapter: Path) -> None:
         with pytest.raises(CheckpointError, match="holds only an adapter") as caught:

@@ -10,7 +10,7 @@ from pllava_cli.engine import load_model
 from pllava_cli.model.cache import PrefixCache
 from pllava_cli.model.generation import Decoding, TokenRun, prefill, step
 from pllava_cli.model.modeling import PllavaForConditionalGeneration
-from pllava_cli.model.pooling import pool, repeat_frames
+from pllava_cli.model.pooling import fill_slots, pool
 from pllava_cli.model.processing import Processor
 from tests.parity import (
     LOGITS,
@@ -229,7 +229,7 @@ class TestFullGrid:
         for name, count in (("video_5_frames", 5), ("video_8_frames", 8), ("image_1_frame", 1)):
             told = facts(file)["runs"][name]
             assert told["frames_given"] == count
-            slots = repeat_frames(patches[:count], 16)
+            slots = patches[:count][fill_slots(count, 16)]
             assert torch.equal(slots, patches[torch.tensor(told["source_frame_of_each_slot"])])
             assert distance(projector(slots[None])[0, ::21], kept[name][0]) <= PROJECTOR
         # An image's frames are all averaged, and the one picture fills every temporal slot.

@@ -189,11 +189,14 @@ def without(key: str) -> dict[str, Any]:
         CONFIG | {"image_std": [float("nan"), 1.0, 1.0]},
         CONFIG | {"rescale_factor": "1/255"},
         CONFIG | {"rescale_factor": None},
+        CONFIG | {"rescale_factor": 10**400},
+        CONFIG | {"image_std": [10**400] * 3},
+        CONFIG | {"size": [10**400] * 3},
         CONFIG | {"resample": 2},
         CONFIG | {"do_center_crop": False},
         CONFIG | {"do_normalize": False},
     ],
-    ids=lambda raw: " ".join(f"{k}={raw.get(k)}" for k in (CONFIG | raw) if raw.get(k) != CONFIG.get(k)),
+    ids=lambda raw: " ".join(f"{k}={raw.get(k)}"[:50] for k in CONFIG | raw if raw.get(k) != CONFIG.get(k)),
 )
 def test_preprocessing_that_is_not_clips_is_refused(raw: dict[str, Any]) -> None:
     with pytest.raises(CheckpointError, match=r"preprocessor_config\.json") as caught:

@@ -7,6 +7,7 @@ Limits: on these random weights of width 64 the logits' error, as a share of the
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -16,6 +17,7 @@ from torch import nn
 
 from pllava_cli.engine import load_model
 from pllava_cli.errors import DeviceError
+from pllava_cli.model import quantization
 from pllava_cli.model.loading import Loaded, load
 from pllava_cli.model.options import LoadOptions
 from tests.checkpoints import adapter_tensors, write_adapter
@@ -132,6 +134,19 @@ def test_bitsandbytes_missing(plain: Path, monkeypatch: pytest.MonkeyPatch) -> N
         assert caught.value.hint == "pip install bitsandbytes"
         assert caught.value.status == 6
     assert load(plain, LoadOptions(device="cpu")).plan.quantize == "none"
+
+
+def test_bitsandbytes_that_does_not_work_here(plain: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fails(name: str) -> None:
+        raise OSError(f"{name}: cannot open shared object file\nof the system")
+
+    monkeypatch.delitem(sys.modules, "bitsandbytes", raising=False)
+    monkeypatch.setattr(quantization, "importlib", SimpleNamespace(import_module=fails))
+    with pytest.raises(DeviceError, match="bitsandbytes cannot be imported") as caught:
+        load(plain, LoadOptions(device="cpu", quantize="8bit"))
+    assert "\n" not in caught.value.message and "--quantize none" in caught.value.hint
+    assert "kernels" not in sys.modules
+    assert load(plain, LoadOptions(device="cpu", quantize="none")).plan.quantize == "none"
 
 
 def test_its_import_reaches_for_no_kernels_and_no_network(tmp_path: Path) -> None:

@@ -178,6 +178,17 @@ class TestFiles:
         assert ids == Tokenizer(SMALL_GRID, VIDEO_PLACEHOLDER).encode(text)
         assert len(ids) > 4
 
+    def test_decoder_that_fails(self, folder: Path) -> None:
+        """The library panics, which Python does not take for an error."""
+        file = folder / "tokenizer.json"
+        content = json.loads(file.read_text(encoding="utf-8"))
+        content["decoder"] = {"type": "Strip", "content": "a", "start": 3, "stop": 3}
+        file.write_text(json.dumps(content), encoding="utf-8")
+        tokenizer = Tokenizer(folder, VIDEO_PLACEHOLDER)
+        for said in (tokenizer.decode, lambda ids: streamed(tokenizer, ids)):
+            with pytest.raises(CheckpointError, match=r"tokenizer\.json makes no text of tokens"):
+                said(list(range(tokenizer.size)))
+
     def add(self, folder: Path, content: Any) -> None:
         (folder / "added_tokens.json").write_text(json.dumps(content), encoding="utf-8")
 
@@ -200,11 +211,28 @@ class TestFiles:
         with pytest.raises(CheckpointError, match="gives <one> the id 7000, the tokenizer 402"):
             Tokenizer(folder, VIDEO_PLACEHOLDER)
 
+    def test_many_added_tokens_take_no_longer_than_they_must(self, folder: Path) -> None:
+        """One by one these took a minute, and twice as many four times as long."""
+        self.add(folder, {f"<{number}>": number for number in range(402, 10_402)})
+        assert Tokenizer(folder, VIDEO_PLACEHOLDER).size == 10_402
+
     @pytest.mark.parametrize(
-        "content", [["<one>"], {"<one>": "402"}, {"<one>": 402, "<two>": None}, {"<one>": [402]}, 3], ids=repr
+        "content",
+        [
+            ["<one>"],
+            {"<one>": "402"},
+            {"<one>": 402, "<two>": None},
+            {"<one>": [402]},
+            {"<one>": 10**400},
+            {"": 402},
+            {"\ud800": 402},
+            3,
+        ],
+        ids=repr,
     )
     def test_damaged_added_tokens(self, content: Any, folder: Path) -> None:
         self.add(folder, content)
         with pytest.raises(CheckpointError, match=r"added_tokens\.json") as caught:
             Tokenizer(folder, VIDEO_PLACEHOLDER)
         assert "\n" not in caught.value.message
+        assert "instance" not in caught.value.message and "attribute" not in caught.value.message

@@ -137,8 +137,11 @@ class TestFinding:
         [
             *({"files": [{"path": path, "bytes": 1, "mtime_ns": 1}]} for path in (3, "a\0b", "\ud800")),
             {"alpha": 10**400},
+            {"quantize": ["4bit"]},
+            {"dtype": {}},
+            {"base": [1]},
         ],
-        ids=["path", "NUL", "no character", "alpha"],
+        ids=["path", "NUL", "no character", "alpha", "quantize", "dtype", "base"],
     )
     def test_record_of_impossible_values(self, changes: dict[str, Any], source: Path, saved: Path) -> None:
         edit_json(saved / "quantized.json", **changes)

@@ -11,7 +11,7 @@ from pllava_cli.errors import CheckpointError, PllavaError, UsageError
 from pllava_cli.quantizing import quantize
 from pllava_cli.source import Source
 from pllava_cli.training.merge import merge
-from tests.checkpoints import adapter_tensors, write_adapter
+from tests.checkpoints import adapter_tensors, edit_json, write_adapter
 from tests.quantizing.conftest import opened
 
 
@@ -38,6 +38,12 @@ class TestNamed:
         with pytest.raises(UsageError, match=message) as caught:
             opened(save, **{"quantize": "auto", "dtype": "auto", "alpha": None} | options)
         assert "pllava models quantize" in caught.value.hint
+
+    def test_the_command_that_makes_another_can_be_copied(self, save: Path) -> None:
+        edit_json(save / "quantized.json", source="/my folder")
+        with pytest.raises(UsageError) as caught:
+            opened(save, quantize="8bit", dtype="auto", alpha=None)
+        assert caught.value.hint.endswith("pllava models quantize '/my folder'")
 
     def test_is_no_base_and_is_not_packed_twice(self, save: Path, tmp_path: Path) -> None:
         with pytest.raises(UsageError, match="is a save already"):

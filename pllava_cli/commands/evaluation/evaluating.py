@@ -151,8 +151,9 @@ def _show_sweep(
 def _defaults(model: str) -> dict[str, str]:
     """What a checkpoint's own settings are, as far as that is known without its weights."""
     own = registry.surveyed(registry.find(model))
+    alpha = None if own.lora is None else own.lora.alpha
     found = {
-        "alpha": None if own.lora is None else f"{own.lora.alpha:g}",
+        "alpha": None if alpha is None else f"{alpha:g}",
         "frames": own.num_frames,
         "pooling_shape": own.pooling_shape and "x".join(map(str, own.pooling_shape)),
     }

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from pllava_cli.recordkey import subject_read
 from tests.checkpoints import write_plain
 from tests.clips import write_clip
 from tests.commands.results import Run
@@ -55,6 +56,11 @@ def environment() -> dict[str, str]:
 
 def records(file: Path) -> list[dict[str, Any]]:
     return [json.loads(line) for line in file.read_text().splitlines()]
+
+
+def latest(found: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The newest record of each subject."""
+    return list({subject_read(each): each for each in found}.values())
 
 
 def answers(found: list[dict[str, Any]]) -> list[tuple[str, int, str, str | None]]:

@@ -7,8 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from pllava_cli.recordkey import latest
-from tests.commands.batch.conftest import CLIPS, records
+from tests.commands.batch.conftest import CLIPS, latest, records
 from tests.commands.results import Run
 
 

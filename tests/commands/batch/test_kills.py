@@ -9,8 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from pllava_cli.recordkey import latest
-from tests.commands.batch.conftest import CLIPS, FEW, answers, environment, records
+from tests.commands.batch.conftest import CLIPS, FEW, answers, environment, latest, records
 from tests.commands.results import Run
 
 PATIENCE_S = 120.0

@@ -31,6 +31,8 @@ CONFIGS: list[dict[str, Any]] = [
     {"pooling_shape": [4, 2, 0]},
     {"pooling_shape": [4, 2, -2]},
     {"pooling_shape": [4.0, 2, 2]},
+    {"pooling_shape": [10**400, 2, 2]},
+    {"pooling_shape": [-1] * 10_000},
     {"pooling_shape": "4,2,2"},
     {"pooling_shape": 16},
     {"projector_hidden_act": "unheard of"},
@@ -38,6 +40,7 @@ CONFIGS: list[dict[str, Any]] = [
     {"vision_feature_layer": -9},
     {"vision_feature_layer": 0},
     {"vision_feature_layer": [-2, -1]},
+    {"vision_feature_layer": [10**400] * 3},
     {"vision_feature_select_strategy": "full"},
     {"image_token_index": "x"},
     {"text_config__model_type": "mistral"},
@@ -101,6 +104,12 @@ class TestConfig:
     def test_damaged_json(self, name: str, text: str, whole: Path) -> None:
         (whole / name).write_text(text)
         assert name in refused_checkpoint(whole)
+
+    @pytest.mark.parametrize("name", ["config.json", "added_tokens.json", "tokenizer.json"])
+    def test_file_that_would_fill_the_memory(self, name: str, whole: Path) -> None:
+        with (whole / name).open("wb") as file:
+            file.truncate((64 << 20) + 1)  # takes nothing of the disk
+        assert f"{name} is larger than 64 MiB" in refused_checkpoint(whole)
 
     @pytest.mark.parametrize("name", ["config.json", "preprocessor_config.json"])
     def test_missing_json(self, name: str, whole: Path) -> None:

@@ -1,6 +1,7 @@
 """Machines of the test's making, and a model to be placed on them."""
 
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -41,7 +42,12 @@ class Machine:
         self._patch.setattr(cpu_module, "suits_eight_bits", lambda layer: eight_bits)
         backend = (packing, "bitsandbytes 1.0" if packing else "bitsandbytes is not installed")
         self._patch.setattr(device_module, "quantization_backend", lambda: backend)
-        self._patch.setattr("torch.cuda.is_bf16_supported", lambda including_emulation: True)
+        self.has_gpus_of(*[8] * len(cuda))
+
+    def has_gpus_of(self, *generations: int) -> None:
+        """By their compute capabilities; only those from 8 on have units for bf16."""
+        cards = {f"cuda:{number}": SimpleNamespace(major=each) for number, each in enumerate(generations)}
+        self._patch.setattr("torch.cuda.get_device_properties", cards.__getitem__)
 
 
 @pytest.fixture

@@ -144,6 +144,14 @@ class TestAuto:
         assert chosen() == ("cuda:1", "bf16", "none")
         assert "GPU 1 has the most free memory" in choose(SEVEN_B).reasons
 
+    @pytest.mark.parametrize(
+        ("device", "wanted"), [("auto", "bf16"), ("cuda", "fp16"), ("cuda:0", "fp16"), ("cuda:1", "bf16")]
+    )
+    def test_precision_is_that_of_the_gpu_at_hand(self, device: str, wanted: str, machine: Machine) -> None:
+        machine.has(64, 24, 48)
+        machine.has_gpus_of(7, 8)
+        assert chosen(device=device)[1] == wanted
+
     def test_reason_says_what_did_not_fit(self, machine: Machine) -> None:
         machine.has(64, 12)
         (*_, reason) = choose(SEVEN_B).reasons

@@ -28,6 +28,15 @@ class TestChoice:
         for name in ("lm_head.weight", "model.vision_tower.encoder.layers.20.mlp.fc1.weight"):
             assert plan.device_of(name) == "cuda:1"
 
+    @pytest.mark.parametrize("generations", [(7, 8), (8, 7)], ids=str)
+    def test_of_several_generations_the_oldest_decides(
+        self, generations: tuple[int, int], machine: Machine
+    ) -> None:
+        machine.has(90, 40, 44)
+        machine.has_gpus_of(*generations)
+        plan = choose(self.NEED, quantize="none")
+        assert (plan.dtype, set(plan.layers)) == ("fp16", {"cuda:0", "cuda:1"})
+
     def test_packed_over_several_before_the_cpu(self, machine: Machine) -> None:
         machine.has(90, 14, 14)
         plan = choose(self.NEED)
