@@ -7,7 +7,7 @@ import os
 import time
 from collections.abc import Callable
 from contextlib import suppress
-from threading import Event, Thread
+from threading import Event, RLock, Thread
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
@@ -98,6 +98,7 @@ class PlainProgress:
         self._interval_s = interval_s
         self._state = ("", 0, 0, "")
         self._stop: Event | None = None
+        self._writing = RLock()  # whoever pauses may be interrupted by a handler that pauses too
 
     def update(self, stage: str, done: int, total: int, note: str = "") -> None:
         """Note where things are; the next line will say it."""
@@ -108,9 +109,10 @@ class PlainProgress:
             Thread(target=self._report, args=(self._stop, time.monotonic()), daemon=True).start()
 
     def pause(self) -> None:
-        """Stop the lines until the next update."""
+        """Stop the lines until the next update; one that is being written comes to its end before."""
         if self._stop is not None:
-            self._stop.set()
+            with self._writing:
+                self._stop.set()
             self._stop = None
 
     def abandon(self) -> None:
@@ -121,7 +123,9 @@ class PlainProgress:
             stage, done, total, note = self._state
             beside = f", {note}" if note else ""
             far = f"{stage} {_share(done, total, ' of ')}".rstrip()
-            self._write(f"{far}{beside}, {time.monotonic() - began:.0f} s\n")
+            with self._writing:
+                if not stop.is_set():
+                    self._write(f"{far}{beside}, {time.monotonic() - began:.0f} s\n")
 
 
 def _share(done: int, total: int, of: str) -> str:

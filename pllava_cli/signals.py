@@ -1,6 +1,8 @@
 """SIGINT and SIGTERM: in a run's own hands for a while, and heeded in time."""
 
+import math
 import signal
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from queue import Empty, SimpleQueue
@@ -14,17 +16,22 @@ Handler = Callable[[int, FrameType | None], None]
 Item = TypeVar("Item")
 
 
-def take(queue: SimpleQueue[Item]) -> Item:
+def take(queue: SimpleQueue[Item], timeout_s: float = math.inf) -> Item:
     """Wait for the next item of a queue, as its `get` does, in the main thread.
 
     A signal that comes in the moment between the interpreter's last look for one and its going to sleep wakes
     nobody: it would be heeded with the next item only, and that may be a minute off.
+
+    Raises:
+        Empty: There is none within that time.
     """
-    while True:
+    until = time.monotonic() + timeout_s
+    while (left_s := until - time.monotonic()) > HEED_S:
         try:
             return queue.get(timeout=HEED_S)
         except Empty:
             continue
+    return queue.get(timeout=max(0.0, left_s))
 
 
 class Signals:

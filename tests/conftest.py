@@ -22,6 +22,13 @@ SHARED = Path(__file__).resolve().parents[2] / "shared"
 CORPUS_MAKER = SHARED / "tools" / "make_clips.py"
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Whoever needs the corpus first makes it and the others wait, which takes minutes on a busy machine."""
+    for item in items:
+        if "corpus" in getattr(item, "fixturenames", ()) and item.get_closest_marker("timeout") is None:
+            item.add_marker(pytest.mark.timeout(1800))
+
+
 @pytest.fixture(scope="session")
 def corpus(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder of small ordinary and odd clips with `manifest.json`.

@@ -2,16 +2,25 @@
 
 import os
 import shutil
+import signal
 import tempfile
 from pathlib import Path
 
 import pytest
 
 _KEPT = "PLLAVA_TEST_"  # what tunes the tests themselves
+_FOREIGN = (
+    *("NO_COLOR", "FORCE_COLOR", "TTY_COMPATIBLE", "TTY_INTERACTIVE", "COLUMNS", "_PLLAVA_COMPLETE"),
+    *("PYTHONIOENCODING", "PYTHONWARNINGS", "PYTHONDEVMODE", "OPENAI_API_KEY", "RAY_ADDRESS"),
+)
+"""What changes what is written and where to, wherever it is set."""
 _state: dict[str, str] = {}
 
 
 def pytest_configure(config: pytest.Config) -> None:
+    # A shell has what it starts in the background ignore Ctrl-C, and so would all that tests start.
+    if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
     # The hub reads these once, when it is first imported, so they must stand before any test does that.
     _state["hub"] = tempfile.mkdtemp(prefix="pllava-tests-hub-")
     os.environ["HF_HOME"] = _state["hub"]
@@ -31,7 +40,7 @@ def isolated(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.Monke
     for name in list(os.environ):
         if name.startswith("PLLAVA_") and not name.startswith(_KEPT):
             monkeypatch.delenv(name)
-    for name in ("NO_COLOR", "COLUMNS", "_PLLAVA_COMPLETE"):
+    for name in _FOREIGN:
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("HOME", str(home))
     monkeypatch.setenv("TERM", "xterm")

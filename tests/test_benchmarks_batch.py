@@ -7,9 +7,10 @@ import sys
 from mmap import mmap
 from pathlib import Path
 
+import psutil
 import pytest
 
-from benchmarks.batch_memory import watch
+from benchmarks.batch_memory import Peak, watch
 from benchmarks.batch_overhead import make_files, memory_mb
 from pllava_cli.batch import discovery
 
@@ -38,10 +39,19 @@ def test_a_peak_is_counted_from_when_it_is_forgotten() -> None:
 
 
 @LINUX
-def test_memory_of_descendants_counts() -> None:
-    grown = "import time; block = b'x' * 80_000_000; time.sleep(1)"
+def test_memory_of_descendants_counts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    mark, look = tmp_path / "it has grown", Peak.look
+    grown = f"import sys; block = b'x' * 80_000_000; open({str(mark)!r}, 'x'); sys.stdin.read()"
     script = f"import subprocess, sys; subprocess.run([sys.executable, '-c', {grown!r}])"
-    with subprocess.Popen([sys.executable, "-c", script]) as process:
+
+    def look_at_it_grown(peak: Peak, watched: psutil.Process) -> None:
+        has_grown = mark.exists()
+        look(peak, watched)
+        if has_grown and process.stdin is not None:
+            process.stdin.close()  # which ends it
+
+    monkeypatch.setattr(Peak, "look", look_at_it_grown)
+    with subprocess.Popen([sys.executable, "-c", script], stdin=subprocess.PIPE) as process:
         peak = watch(process)
     assert peak.processes == 2
     assert 80 < peak.pss_mb <= peak.rss_mb + 1 < 300

@@ -120,7 +120,7 @@ class TestSeveralStreams:
         for thread in threads:
             thread.start()
         for thread in threads:
-            thread.join(60)
+            thread.join()
         assert said == alone
 
     @pytest.mark.parametrize("how", ["close", "drop"])

@@ -1,6 +1,7 @@
 """Locks: who holds one, who is told, and what a name leads to by then."""
 
 import errno
+import gc
 import os
 import shutil
 import subprocess
@@ -28,6 +29,7 @@ def answer(folder: Path, *, is_shared: bool = False) -> str:
 
 def next_descriptor(folder: Path) -> int:
     """The number that what is opened next gets: the lowest that is not in use."""
+    gc.collect()  # what other tests have left open goes now, and not in between
     descriptor = os.open(folder, os.O_RDONLY)
     os.close(descriptor)
     return descriptor

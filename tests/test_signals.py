@@ -3,7 +3,7 @@
 import signal
 import threading
 import time
-from queue import SimpleQueue
+from queue import Empty, SimpleQueue
 
 import pytest
 
@@ -21,6 +21,15 @@ def test_a_signal_that_does_not_wake_the_main_thread_is_heeded_all_the_same() ->
     with signals.Signals(lambda *_: queue.put("stop")):
         threading.Thread(target=interrupt).start()
         assert signals.take(queue) == "stop"
+
+
+@pytest.mark.parametrize("timeout_s", [-1.0, 0.0, 0.01, signals.HEED_S + 0.01])
+def test_an_item_is_not_waited_for_longer_than_wanted(timeout_s: float) -> None:
+    queue: SimpleQueue[str] = SimpleQueue()
+    with pytest.raises(Empty):
+        signals.take(queue, timeout_s)
+    queue.put("there")
+    assert signals.take(queue, timeout_s) == "there"
 
 
 @pytest.mark.parametrize(

@@ -6,6 +6,7 @@ import pytest
 
 from pllava_cli.progress import LiveProgress, PlainProgress, SilentProgress, make_progress
 from pllava_cli.terminal import Terminal, escape_controls, one_line
+from tests.processes import until
 
 
 @pytest.mark.parametrize(
@@ -56,9 +57,7 @@ def test_plain_progress_tells_bytes_as_a_percentage() -> None:
     lines: list[str] = []
     progress = PlainProgress(lines.append, interval_s=0.01)
     progress.update("loading", 1_500_000_000, 2_000_000_000)
-    deadline = time.monotonic() + 30
-    while not lines and time.monotonic() < deadline:
-        time.sleep(0.005)
+    until(lambda: lines)
     progress.pause()
     assert lines[0].startswith("loading 75 %, ")
 
@@ -68,12 +67,8 @@ def test_plain_progress_tells_of_long_waits_only_while_they_last() -> None:
     progress = PlainProgress(lines.append, interval_s=0.01)
     progress.update("loading", 0, 0)
     progress.update("encoding", 3, 16)
-    deadline = time.monotonic() + 30
-    while len(lines) < 2 and time.monotonic() < deadline:
-        time.sleep(0.005)
+    until(lambda: lines and lines[-1].startswith("encoding 3 of 16, "))
     progress.pause()
-    assert lines[-1].startswith("encoding 3 of 16, ")
-    time.sleep(0.05)  # a line that was being written when the wait ended may still arrive
     told = len(lines)
     time.sleep(0.1)
     assert len(lines) == told

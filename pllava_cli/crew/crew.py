@@ -17,7 +17,7 @@ from pllava_cli.batch.pipeline import Outcome, failed
 from pllava_cli.batch.planning import Job
 from pllava_cli.crew.events import Died, Ended, Event, Made, Ready, Refused, Ticket
 from pllava_cli.crew.feed import Exhausted, Feed
-from pllava_cli.crew.post import Hire, Post
+from pllava_cli.crew.post import Hire, Member, Post
 from pllava_cli.errors import ClipError, DeviceError, PllavaError
 from pllava_cli.phrases import counted
 from pllava_cli.recording import Recording
@@ -141,7 +141,7 @@ class Crew:
                 until = time.monotonic() + (time.monotonic() - began)
             try:
                 left = patience_s if until is None else until - time.monotonic()
-                list(self._heed(self._heard.get(timeout=max(0.0, left))))
+                list(self._heed(signals.take(self._heard, left)))
             except Empty:
                 if until is not None:
                     return
@@ -260,26 +260,27 @@ class Crew:
         self._voice.warn(f"going on without worker {post.number + 1}: {error.message}")
 
     def _let_finish(self) -> None:
+        self._end_each(lambda member: member.stop())
+
+    def _end_each(self, tell: Callable[[Member], None]) -> None:
+        """Tell all members that are at work to end, and end those that load."""
         self._is_stopping = True
         for post in self._posts:
             if post.member is None:
                 continue
             if post.ready is not None:
-                post.member.stop()
+                tell(post.member)
             else:  # to load takes minutes
                 post.member.kill()
                 post.leave()
 
     def _wind_up(self) -> None:
         """Let workers end by themselves, so that nothing of theirs is left lying about."""
-        self._is_stopping = True
-        for post in self._posts:
-            if post.member is not None and post.ready is not None:
-                post.member.finish()
+        self._end_each(lambda member: member.finish())
         until = time.monotonic() + CLOSING_S
         while any(post.member and post.ready for post in self._posts):
             try:
-                list(self._heed(self._heard.get(timeout=max(0.0, until - time.monotonic()))))
+                list(self._heed(signals.take(self._heard, until - time.monotonic())))
             except Empty:
                 return
 

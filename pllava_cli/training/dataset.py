@@ -9,10 +9,11 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from torch.utils.data import Dataset, Sampler
+from torch.utils.data import Dataset, Sampler, get_worker_info
 
 from pllava_cli.model.preprocessing import Frames
 from pllava_cli.model.processing import Processor
+from pllava_cli.training import sockets
 from pllava_cli.training.clips import ClipStore
 from pllava_cli.training.data import ClipRef
 from pllava_cli.training.patches import Patches
@@ -62,6 +63,8 @@ class Examples(Dataset[Item]):
         return len(self._examples)
 
     def __getitem__(self, index: int) -> Item:
+        if get_worker_info() is not None:
+            sockets.make_room()
         example = self._examples[index]
         ids, labels = expanded(example.tokens, self._placeholder, self._visual_tokens)
         frames = self._patches.of(example.clip) if self._patches else self._store.pictures(example.clip)

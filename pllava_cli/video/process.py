@@ -23,7 +23,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pllava_cli.errors import ClipError, PllavaError
-from pllava_cli.signals import cause_of_death
+from pllava_cli.signals import cause_of_death, take
 from pllava_cli.video.handover import map_frames
 from pllava_cli.video.limits import MAX_DECODER_BYTES
 from pllava_cli.video.probe import shown_name
@@ -152,7 +152,7 @@ class DecodeWorker:
 
     def _hear(self, timeout_s: float) -> dict[str, Any]:
         try:
-            answer = self._answers.get(timeout=timeout_s)
+            answer = take(self._answers, timeout_s)
         except queue.Empty:
             raise WorkerSilentError from None
         if answer is None:

@@ -1,28 +1,23 @@
-"""The real command on clips of the built-in world, killed while it decodes, generates and writes.
+"""The real command on clips of the built-in world, killed while it writes and its decoders are there.
 
 `benchmarks/kills.py` does the same at many moments, by other signals too.
 """
 
 import json
-import os
 import signal
 import subprocess
-import sys
-import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import psutil
 import pytest
 
 from pllava_cli import app
 from pllava_cli.shapes import dataset
 from pllava_cli.shapes.samples import Recipe
+from tests.batch.halting import halted
+from tests.processes import PATIENCE_S, running_children, until_ended
 
-ROOT = Path(__file__).parents[2]
 CLIPS = 10
-PATIENCE_S = 240.0
 OUT = Path("out.jsonl")
 
 
@@ -40,33 +35,17 @@ def words(clips: Path, out: Path) -> list[str]:
     return [*command, "--batch-size", "2", "--workers", "2", "--max-new-tokens", "12"]
 
 
-def start(clips: Path) -> subprocess.Popen[bytes]:
-    """Start the command with its temporary files where the test's own are."""
-    environment = os.environ | {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1", "TMPDIR": str(Path.cwd())}
-    return subprocess.Popen(
-        [sys.executable, "-m", "pllava_cli", *words(clips, OUT)], env=environment, stderr=subprocess.DEVNULL
-    )
-
-
 def lines() -> int:
-    return OUT.read_bytes().count(b"\n") if OUT.exists() else 0
-
-
-def wait(process: subprocess.Popen[bytes], is_time: Callable[[], object]) -> None:
-    deadline = time.monotonic() + PATIENCE_S
-    while process.poll() is None and not is_time():
-        assert time.monotonic() < deadline
-        time.sleep(0.001)
+    return OUT.read_bytes().count(b"\n")
 
 
 def kill(process: subprocess.Popen[bytes]) -> None:
     """Kill it; its decoders must end by themselves."""
-    decoders = psutil.Process(process.pid).children(recursive=True)
+    decoders = running_children(process.pid, recursive=True)
     process.kill()
-    process.wait(PATIENCE_S)
-    assert process.returncode == -signal.SIGKILL
-    _, left = psutil.wait_procs(decoders, timeout=PATIENCE_S)
-    assert left == []
+    assert process.wait(PATIENCE_S) == -signal.SIGKILL
+    assert decoders
+    until_ended(*decoders)
 
 
 def records(file: Path) -> list[dict[str, Any]]:
@@ -82,14 +61,10 @@ def said(found: list[dict[str, Any]]) -> set[tuple[str | None, ...]]:
 def test_killed_again_and_again_it_makes_the_same_records(
     clips: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    with start(clips) as process:
-        wait(process, lambda: psutil.Process(process.pid).children())
-        kill(process)  # while it decodes: nothing is there yet
-    assert lines() == 0
-    with start(clips) as process:
-        wait(process, lambda: lines() >= 3)
-        kill(process)  # between two writes, or within one
-    assert 3 <= lines() < CLIPS
+    for whole in (0, 3):
+        with halted(whole, *words(clips, OUT)) as process:
+            kill(process)
+        assert lines() == whole and not OUT.read_bytes().endswith(b"\n")
     assert app.main(words(clips, OUT)) == 0, capsys.readouterr().err
     assert app.main(words(clips, Path("whole.jsonl"))) == 0, capsys.readouterr().err
 

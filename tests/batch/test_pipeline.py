@@ -1,11 +1,12 @@
 """The pipeline with real decoders and an engine that only says what it is shown."""
 
-import os
 import signal
 import threading
 from collections.abc import Iterator
+from dataclasses import replace
 from itertools import chain
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -16,9 +17,10 @@ from pllava_cli.errors import ClipError, UsageError
 from pllava_cli.video.reader import Decoder
 from tests.batch.running import LOOK, Engine, job, pipeline, texts
 from tests.clips import write_clip
+from tests.processes import PATIENCE_S
+from tests.video.amid import killing
 
 CLIPS = 8
-PATIENCE_S = 60.0
 
 
 @pytest.fixture(scope="module")
@@ -168,13 +170,10 @@ def test_a_clip_that_is_removed_meanwhile_is_an_error(clips: list[Path], tmp_pat
 
 
 def test_a_killed_decoder_costs_one_clip(clips: list[Path]) -> None:
+    fatal = replace(LOOK, preprocess=SimpleNamespace(clip_pictures=killing(signal.SIGKILL)))
+
     def look(each: Job, decoder: Decoder) -> DecodedClip:
-        if each.work.clip.path == clips[2]:
-            decoder.start()
-            assert decoder.pid is not None
-            os.kill(decoder.pid, signal.SIGSTOP)  # so that it is at work when it is killed
-            threading.Timer(0.1, os.kill, (decoder.pid, signal.SIGKILL)).start()
-        return LOOK(each, decoder)
+        return (fatal if each.work.clip.path == clips[2] else LOOK)(each, decoder)
 
     outcomes = list(pipeline(Engine(), look=look).run(map(job, clips)))
     assert len(outcomes) == CLIPS

@@ -8,7 +8,8 @@ import sys
 import pytest
 
 import pllava_cli
-from tests.command_line.conftest import PATIENCE_S, SLOW, start
+from tests.command_line.conftest import SLOW, start
+from tests.processes import PATIENCE_S
 
 
 @pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])

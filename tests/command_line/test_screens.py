@@ -10,7 +10,8 @@ from typing import Any
 
 import pytest
 
-from tests.command_line.conftest import PATIENCE_S, SLOW, start
+from tests.command_line.conftest import SLOW, start
+from tests.processes import PATIENCE_S
 
 
 class Screen:

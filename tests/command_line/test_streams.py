@@ -9,11 +9,12 @@ from pathlib import Path
 import pytest
 
 from pllava_cli import app
-from tests.command_line.conftest import PATIENCE_S, ROOT, start
+from tests.command_line.conftest import ROOT, start
+from tests.processes import PATIENCE_S
 
 
 def test_closed_pipe_ends_quietly(environment: dict[str, str]) -> None:
-    many = {"answers": [["A bird.\n"] * 200], "pause_s": 0.01}
+    many = {"answers": [["A bird.\n"] * 5000], "pause_s": 0.02}
     with start(environment, "caption", "a.mp4", script=many) as process:
         assert process.stdout is not None and process.stderr is not None
         process.stdout.readline()

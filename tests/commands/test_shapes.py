@@ -14,9 +14,9 @@ import pytest
 
 from pllava_cli import app
 from pllava_cli.video.reader import sample_frames
+from tests.processes import PATIENCE_S, until
 
 ROOT = Path(__file__).parents[2]
-PATIENCE_S = 60.0
 
 
 def test_from_nothing_to_clips(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -117,21 +117,16 @@ def making(out: Path, *words: str) -> Iterator[subprocess.Popen[str]]:
         env=os.environ | {"PYTHONPATH": str(ROOT)},
     ) as process:
         try:
-            deadline = time.monotonic() + PATIENCE_S
-            while time.monotonic() < deadline and len(list(out.glob("clips/*.mp4"))) < 3:
-                time.sleep(0.02)
+            until(lambda: len(list(out.glob("clips/*.mp4"))) >= 3, process)
             yield process
         finally:
             if process.poll() is None:
                 os.killpg(process.pid, signal.SIGKILL)
 
 
-def another_clip_comes(out: Path) -> bool:
+def until_another_clip(out: Path, process: subprocess.Popen[str]) -> None:
     before = len(list(out.glob("clips/*")))
-    deadline = time.monotonic() + PATIENCE_S
-    while time.monotonic() < deadline and len(list(out.glob("clips/*"))) == before:
-        time.sleep(0.02)
-    return len(list(out.glob("clips/*"))) > before
+    until(lambda: len(list(out.glob("clips/*"))) > before, process)
 
 
 @pytest.mark.parametrize(
@@ -164,11 +159,11 @@ def test_a_second_run_in_the_same_folder(tmp_path: Path, capsys: pytest.CaptureF
                 f"error: another process is making a data set in {out}\nhint: "
             )
         assert process.poll() is None  # and it goes on unharmed
-        assert another_clip_comes(out)
+        until_another_clip(out, process)
         process.kill()
         process.communicate(timeout=PATIENCE_S)
-    with making(out):  # a killed run keeps nobody out
-        assert another_clip_comes(out)
+    with making(out) as process:  # a killed run keeps nobody out
+        until_another_clip(out, process)
 
 
 LIMITED = (

@@ -6,7 +6,7 @@ import re
 import signal
 import subprocess
 import sys
-import time
+from contextlib import suppress
 from pathlib import Path
 
 import psutil
@@ -14,6 +14,7 @@ import pytest
 
 from tests.clips import write_clip
 from tests.commands.results import Run
+from tests.processes import PATIENCE_S, running_children, until, until_ended
 from tests.training.conftest import base, conversation, write_lines
 
 __all__ = ["base"]
@@ -175,6 +176,12 @@ def test_a_failed_check_leaves_an_unfinished_run_as_it_was(
     assert listed(tmp_path / "out") == before
 
 
+def is_decoder(process: psutil.Process) -> bool:
+    with suppress(psutil.NoSuchProcess):
+        return any("video.worker" in word for word in process.cmdline())
+    return False
+
+
 def test_an_interrupt_while_clips_are_looked_at(run: Run, base: Path, tmp_path: Path) -> None:
     """The decoders stand still: nothing that waits for a clip would ever end."""
     parts = (conversation("clip.mp4") | {"segment": {"start_s": number / 1000}} for number in range(500))
@@ -188,23 +195,21 @@ def test_an_interrupt_while_clips_are_looked_at(run: Run, base: Path, tmp_path: 
         text=True,
     )
     decoders: list[psutil.Process] = []
-    while not decoders:
-        assert process.poll() is None, process.communicate()[1]
-        time.sleep(0.01)
-        decoders = [
-            child
-            for child in psutil.Process(process.pid).children()
-            if any("video.worker" in word for word in child.cmdline())
-        ]
+
+    def decode() -> bool:
+        decoders[:] = [each for each in running_children(process.pid) if is_decoder(each)]
+        return bool(decoders)
+
+    until(decode, process)
     for decoder in decoders:
         decoder.suspend()
     process.send_signal(signal.SIGINT)
-    _, err = process.communicate()
+    _, err = process.communicate(timeout=PATIENCE_S)
     assert process.returncode == 130
     assert re.fullmatch(
         r"stopped after looking at \d+ of 500 clips; the same command goes on from there\n", err
     )
-    assert not any(decoder.is_running() for decoder in decoders)
+    until_ended(*decoders)
 
 
 @pytest.mark.parametrize(

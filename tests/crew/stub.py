@@ -1,13 +1,12 @@
 """Workers without a model: runners that say which process they are in, and die when a clip tells them to.
 
 What a clip is named decides: `poison` kills its worker, `once` kills the first one that takes it, `half`
-kills the first one after its first answer, `bug` raises, `late` warns, `wait` waits until the file `go` is
-there.
+kills the first one once its first answer has arrived, which the file `arrived` tells, `bug` raises, `late`
+warns, `wait` waits until the file `go` is there.
 """
 
 import os
 import signal
-import time
 from collections.abc import Generator, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -20,6 +19,7 @@ from pllava_cli.batch.work import Work
 from pllava_cli.crew.worker import Station
 from pllava_cli.errors import CheckpointError
 from tests.batch.running import RECORDING
+from tests.processes import until
 
 
 @dataclass
@@ -44,7 +44,7 @@ class Runner:
             for question in job.questions:
                 yield self.answered(job, question)
                 if kind == "half" and question != job.questions[-1]:
-                    time.sleep(0.1)  # the answer is on its way
+                    until((self.folder / "arrived").exists)
                     self.die_once(kind)
             if self.is_stopping:
                 return
@@ -58,8 +58,8 @@ class Runner:
             self.late.append("the disk is full")
         elif kind == "bug":
             raise ZeroDivisionError("of a clip")
-        while kind == "wait" and not (self.folder / "go").exists():
-            time.sleep(0.01)
+        elif kind == "wait":
+            until((self.folder / "go").exists)
 
     def die_once(self, kind: str) -> None:
         mark = self.folder / f"died-{kind}"
@@ -79,6 +79,8 @@ class Opener:
     folder: Path
     does: str = "load"
     """Or `die`, `refuse`, or `load once`: refuse from the second time on."""
+    together: int = 1
+    """How many load at the same time: none is ready long before another."""
 
     def __call__(self) -> Station:
         mark = self.folder / self.does
@@ -87,6 +89,8 @@ class Opener:
         if self.does == "die":
             os.kill(os.getpid(), signal.SIGKILL)
         mark.write_text(str(os.getpid()))
+        (self.folder / f"loading-{os.getpid()}").touch()
+        until(lambda: len(list(self.folder.glob("loading-*"))) >= self.together)
         runner = Runner(self.folder)
         return Station(runner, 1, "here", ("it is odd",), ("it is a stub",), runner.late)
 

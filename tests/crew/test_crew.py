@@ -5,12 +5,10 @@ import signal
 import subprocess
 import sys
 import threading
-import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import psutil
 import pytest
 
 from pllava_cli.batch.pipeline import Outcome
@@ -22,9 +20,9 @@ from pllava_cli.crew.process import ProcessMember
 from pllava_cli.errors import CheckpointError, DeviceError, UsageError
 from tests.batch.running import RECORDING
 from tests.crew.stub import Opener, job, jobs
+from tests.processes import running_children, until, until_ended
 
 ROOT = Path(__file__).parents[2]
-PATIENCE_S = 60.0
 
 
 @dataclass
@@ -59,9 +57,10 @@ def heard() -> Heard:
 def crew(tmp_path: Path, heard: Heard) -> Callable[..., Crew]:
     def make(*does: str) -> Crew:
         """A crew with a worker for each of the words, which say how it loads."""
+        together = sum(each.startswith("load") for each in does)
 
         def hire(number: int, report: Callable[[Event], None]) -> Member:
-            return ProcessMember(Opener(tmp_path, does[number]), report, {})
+            return ProcessMember(Opener(tmp_path, does[number], together), report, {})
 
         return Crew(hire, len(does), RECORDING, heard.voice)
 
@@ -69,10 +68,6 @@ def crew(tmp_path: Path, heard: Heard) -> Callable[..., Crew]:
 
 
 Make = Callable[..., Crew]
-
-
-def children() -> list[psutil.Process]:
-    return [each for each in psutil.Process().children() if each.status() != psutil.STATUS_ZOMBIE]
 
 
 def names(outcomes: list[Outcome], *, failed: bool = False) -> list[str]:
@@ -84,11 +79,11 @@ def pids(outcomes: list[Outcome]) -> set[int]:
 
 
 def test_each_job_is_done_once_and_all_workers_have_some(crew: Make, heard: Heard) -> None:
-    before = children()
+    before = running_children()
     with crew("load", "load") as workers:
         assert workers.batch_size == 4
         outcomes = list(workers.run(jobs(plain=40)))
-        assert len(children()) <= len(before)  # they have ended by themselves
+        assert set(running_children()) <= set(before), "they have ended by themselves"
     assert names(outcomes) == sorted(f"plain-{number}" for number in range(40))
     assert len(pids(outcomes)) == 2 and os.getpid() not in pids(outcomes)
     assert workers.worked_s == 40
@@ -164,9 +159,12 @@ def test_a_bug_costs_its_clip_and_is_told(crew: Make, heard: Heard) -> None:
     assert any("Traceback" in each for each in heard.details)
 
 
-def test_answers_given_before_a_death_are_not_given_again(crew: Make) -> None:
+def test_answers_given_before_a_death_are_not_given_again(crew: Make, tmp_path: Path) -> None:
+    outcomes: list[Outcome] = []
     with crew("load") as workers:
-        outcomes = list(workers.run([job("half-0", ("What?", "Who?", "Where?")), *jobs(plain=3)]))
+        for outcome in workers.run([job("half-0", ("What?", "Who?", "Where?")), *jobs(plain=3)]):
+            outcomes.append(outcome)
+            (tmp_path / "arrived").touch()
     asked = [each.record.question for each in outcomes if each.clip.name == "half-0"]
     assert asked == ["What?", "Who?", "Where?"]
     assert [each.is_last for each in outcomes if each.clip.name == "half-0"] == [False, False, True]
@@ -174,10 +172,10 @@ def test_answers_given_before_a_death_are_not_given_again(crew: Make) -> None:
 
 
 def test_what_cannot_be_loaded_is_told_at_once(crew: Make) -> None:
-    before = children()
+    before = running_children()
     with pytest.raises(CheckpointError, match="no such checkpoint"), crew("load", "refuse"):
         pass
-    wait_until(lambda: len(children()) <= len(before))
+    until(lambda: set(running_children()) <= set(before))
 
 
 def test_a_place_whose_workers_die_as_they_load_is_given_up(crew: Make, heard: Heard) -> None:
@@ -269,14 +267,7 @@ def test_workers_die_with_a_parent_that_is_killed(tmp_path: Path) -> None:
         assert parent.stdout is not None
         while parent.stdout.readline() != b"ready\n":
             assert parent.poll() is None
-        workers = psutil.Process(parent.pid).children(recursive=True)
+        workers = running_children(parent.pid, recursive=True)
         assert len(workers) == 2
         parent.kill()
-    wait_until(lambda: not any(each.is_running() for each in workers))
-
-
-def wait_until(is_so: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + PATIENCE_S
-    while not is_so():
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
+    until_ended(*workers)

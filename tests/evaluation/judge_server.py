@@ -1,7 +1,6 @@
 """A judge on this machine: what an OpenAI-compatible server says, and what servers and lines do wrong."""
 
 import json
-import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -11,6 +10,7 @@ from typing import Any
 
 from pllava_cli.evaluation.judging.judge import Judge
 from pllava_cli.evaluation.judging.judgements import Task
+from tests.processes import PATIENCE_S
 
 Act = Callable[["Handler"], None]
 """What the server does with a request."""
@@ -46,7 +46,7 @@ class Server:
 
     def judge(self, **options: Any) -> Judge:
         """A judge that asks this server, and does not sleep between tries."""
-        return Judge(self.url, "small-judge", **{"backoff_s": 0.0, "timeout_s": 5.0} | options)
+        return Judge(self.url, "small-judge", **{"backoff_s": 0.0, "timeout_s": PATIENCE_S} | options)
 
 
 class Handler(BaseHTTPRequestHandler):
@@ -125,7 +125,7 @@ def says_nothing(handler: Handler) -> None:
 
 def hangs(handler: Handler) -> None:
     """Nothing comes until the test ends."""
-    handler.server_state.end.wait(30)
+    handler.server_state.end.wait()
     handler.close_connection = True
 
 
@@ -192,11 +192,3 @@ def serving(usual: Act | None = None) -> Iterator[Server]:
 def task(number: int, prompt: str | None = None) -> Task:
     content = f"prompt {number}" if prompt is None else prompt
     return Task(f"task/{number}", f"item/{number}", "correctness", ({"role": "user", "content": content},))
-
-
-def until(happens: Callable[[], bool], limit_s: float = 10.0) -> None:
-    """Wait for what another thread does."""
-    end = time.monotonic() + limit_s
-    while not happens():
-        assert time.monotonic() < end, "it did not happen"
-        time.sleep(0.005)

@@ -5,8 +5,8 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -15,9 +15,9 @@ from pllava_cli import registry
 from tests.clips import write_clip
 from tests.hub import server
 from tests.hub.conftest import REPO, checkpoint_files, safetensors, write_registry
+from tests.processes import PATIENCE_S, until
 
 ROOT = Path(__file__).parents[2]
-PATIENCE_S = 200.0
 
 _FORBIDDING = """
 import socket, sys
@@ -96,11 +96,14 @@ def test_an_interrupted_download_says_how_to_go_on(
     served.repos[REPO] = server.Repo(files | {"model.safetensors": safetensors(a=size)})
     served.stalls["model.safetensors"] = piece + 1000
     write_registry(f'[checkpoints.birds]\nrepo = "{REPO}"\n')
+
+    def has_come(partial: Path) -> bool:
+        with suppress(FileNotFoundError):  # that of another file, which is whole by now
+            return partial.stat().st_size >= piece
+        return False
+
     with start(environment, "models", "pull", "birds") as process:
-        deadline = time.monotonic() + PATIENCE_S
-        while not any(each.stat().st_size >= piece for each in tmp_path.rglob("*.incomplete")):
-            assert time.monotonic() < deadline and process.poll() is None
-            time.sleep(0.05)
+        until(lambda: any(map(has_come, tmp_path.rglob("*.incomplete"))), process)
         process.send_signal(signal.SIGINT)
         out, err = process.communicate(timeout=PATIENCE_S)
     assert (process.returncode, out) == (130, "")

@@ -74,10 +74,11 @@ def test_of_the_base_such_files_count_too(plain: Path, tmp_path: Path) -> None:
 
 def test_another_template_of_the_users_makes_another(plain: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     found = {revision(plain)}
-    for template in ("vicuna", "chatml"):
+    for number, template in enumerate(("vicuna", "chatml")):
         file = Path(os.environ["XDG_CONFIG_HOME"], "pllava", "weights.toml")
         file.parent.mkdir(parents=True, exist_ok=True)
-        file.write_text(f'[checkpoints.mine]\npath = "{plain}"\ntemplate = "{template}"\n')
+        # Of another size each, as file systems may take two moments for one.
+        file.write_text(f'[checkpoints.mine]\npath = "{plain}"\ntemplate = "{template}"\n' + "\n" * number)
         found.add(revision("mine"))
     assert len(found) == 3
 

@@ -77,7 +77,7 @@ class TestFinding:
         self, source: Path, saved: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setattr(cpu, "prefers_bf16", lambda product: True)
-        os.utime(sorted(source.glob("*.safetensors"))[0])
+        os.utime(sorted(source.glob("*.safetensors"))[0], (1, 1))
         assert opened(source, dtype="auto").plan.dtype == "bf16"
 
     def test_precision_that_the_device_emulates_is_not_taken(

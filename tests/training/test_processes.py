@@ -13,7 +13,9 @@ from pllava_cli.training.settings import TrainSettings
 from tests.training.conftest import write_lines
 
 ROOT = Path(__file__).parents[2]
-TWO = ("-m", "torch.distributed.run", "--nproc-per-node", "2", "-m", "pllava_cli", "train")
+HERE = ("--standalone", "--local-addr", "127.0.0.1")
+"""The processes meet at a port that is free, and ask nobody for this machine's name."""
+TWO = ("-m", "torch.distributed.run", *HERE, "--nproc-per-node", "2", "-m", "pllava_cli", "train")
 
 
 def start(settings: TrainSettings, *words: str) -> "subprocess.CompletedProcess[str]":

@@ -3,7 +3,6 @@
 import os
 import signal
 import threading
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -14,9 +13,9 @@ from pllava_cli.errors import UsageError
 from pllava_cli.video.pool import DecoderPool
 from pllava_cli.video.reader import Decoder
 from tests.clips import write_clip
+from tests.processes import PATIENCE_S, running_children, until, until_ended
 
 NEVER_S = 1e6
-PATIENCE_S = 60.0
 
 
 @pytest.fixture(scope="module")
@@ -105,15 +104,15 @@ def test_it_can_be_stopped_while_its_items_are_waited_for(clips: list[Path]) -> 
 def test_an_interruption_waits_for_no_clip_and_leaves_no_process(clips: list[Path]) -> None:
     """The decoders stand still, one before it is ready and one with a clip in hand."""
     stopped = threading.Semaphore(0)
-    pids: list[int] = []
+    workers: list[psutil.Process] = []
 
     def hang(number: int, decoder: Decoder) -> None:
-        if not pids:
+        if not workers:
             sample(clips[0], decoder)
         decoder.start()
-        assert decoder.pid is not None
-        pids.append(decoder.pid)
-        os.kill(decoder.pid, signal.SIGSTOP)
+        worker = psutil.Process(decoder.pid)
+        workers.append(worker)
+        worker.suspend()
         stopped.release()
         sample(clips[0], decoder)
 
@@ -125,28 +124,28 @@ def test_an_interruption_waits_for_no_clip_and_leaves_no_process(clips: list[Pat
     with pytest.raises(KeyboardInterrupt), DecoderPool(2, range(40), hang) as pool:
         threading.Thread(target=interrupt, daemon=True).start()
         list(pool)
-    assert len(pids) == 2
-    deadline = time.monotonic() + PATIENCE_S
-    while any(psutil.pid_exists(pid) for pid in pids):
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
+    assert len(workers) == 2
+    until_ended(*workers)
 
 
 def test_an_interrupt_between_two_starts_leaves_no_process(
     clips: list[Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    start, before = threading.Thread.start, set(psutil.Process().children())
+    start, before = threading.Thread.start, set(running_children())
+
+    def has_begun() -> bool:
+        return not before.issuperset(running_children())
 
     def interrupted(self: threading.Thread) -> None:
         of_pool = threading.current_thread() is threading.main_thread()  # else it is a decoder's own
-        if of_pool and set(psutil.Process().children()) != before:
+        if of_pool and has_begun():
             raise KeyboardInterrupt
         start(self)
-        while of_pool and set(psutil.Process().children()) == before:
-            time.sleep(0.01)
+        if of_pool:
+            until(has_begun)
 
     pool = DecoderPool(2, clips * 50, sample)
     monkeypatch.setattr(threading.Thread, "start", interrupted)
     with pytest.raises(KeyboardInterrupt):
         pool.__enter__()
-    assert not any(child.is_running() for child in set(psutil.Process().children()) - before)
+    assert not has_begun()

@@ -6,9 +6,10 @@ import subprocess
 import sys
 import textwrap
 import threading
-import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import psutil
@@ -16,11 +17,12 @@ import pytest
 
 from pllava_cli.errors import ClipError, UsageError
 from pllava_cli.video.limits import MAX_DECODER_BYTES
-from pllava_cli.video.reader import decoder_pid, sample_frames, start_decoder, stop_decoder
+from pllava_cli.video.reader import Decoder, decoder_pid, sample_frames, start_decoder, stop_decoder
 from tests.clips import write_clip
+from tests.processes import PATIENCE_S, until, until_ended
+from tests.video.amid import HANG, INTERRUPT, killing
 
 ROOT = Path(__file__).resolve().parents[2]
-PATIENCE_S = 20.0
 
 
 @pytest.fixture(scope="module")
@@ -45,8 +47,17 @@ def pid(clip: Path) -> Iterator[int]:
     stop_decoder()
 
 
-def works(clip: Path) -> bool:
-    frames, _, report = sample_frames(clip, 8)
+@pytest.fixture
+def decoder() -> Iterator[Decoder]:
+    """One of its own, of which nobody else has had a worker killed."""
+    decoder = Decoder()
+    decoder.start()
+    yield decoder
+    decoder.stop()
+
+
+def works(clip: Path, sample: Callable[..., Any] = sample_frames) -> bool:
+    frames, _, report = sample(clip, 8)
     return frames[:, 0, 0, 0].tolist() == report.indices
 
 
@@ -71,30 +82,9 @@ def run_script(source: str, *arguments: object) -> subprocess.CompletedProcess[b
         [sys.executable, "-c", textwrap.dedent(source), *map(str, arguments)],
         cwd=ROOT,
         capture_output=True,
-        timeout=PATIENCE_S * 3,
+        timeout=PATIENCE_S,
         check=False,
     )
-
-
-def eventually(holds: Callable[[], bool]) -> bool:
-    deadline = time.monotonic() + PATIENCE_S
-    while not holds():
-        if time.monotonic() > deadline:
-            return False
-        time.sleep(0.02)
-    return True
-
-
-def is_gone(pid: int) -> bool:
-    """Wait until a process has ended (it may stay a zombie where nobody reaps orphans)."""
-
-    def ended() -> bool:
-        try:
-            return psutil.Process(pid).status() == psutil.STATUS_ZOMBIE
-        except psutil.NoSuchProcess:
-            return True
-
-    return eventually(ended)
 
 
 @pytest.mark.parametrize(
@@ -202,19 +192,13 @@ def test_calls_from_many_threads(clip: Path) -> None:
 
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGSEGV])
 def test_a_crash_is_an_error_of_the_clip_and_the_next_call_works(
-    clip: Path, pid: int, number: signal.Signals
+    clip: Path, decoder: Decoder, number: signal.Signals
 ) -> None:
-    os.kill(pid, signal.SIGSTOP)  # so that the job is certain to be under way
-
-    def strike() -> None:
-        os.kill(pid, number)
-        os.kill(pid, signal.SIGCONT)
-
-    threading.Timer(0.2, strike).start()
+    before = decoder.pid
     with pytest.raises(ClipError, match=rf"clip\.avi: the decoder crashed \(killed by {number.name}\)"):
-        sample_frames(clip, 4)
-    assert works(clip)
-    assert decoder_pid() != pid
+        decoder.sample(clip, 4, transform=killing(number))
+    assert works(clip, decoder.sample)
+    assert decoder.pid != before
 
 
 def test_errors_name_the_clip_as_it_was_named(
@@ -231,26 +215,26 @@ def test_errors_name_the_clip_as_it_was_named(
 
 
 def test_a_worker_that_died_between_calls_is_replaced(clip: Path, pid: int) -> None:
-    os.kill(pid, signal.SIGKILL)
-    psutil.Process(pid).wait()
+    worker = psutil.Process(pid)
+    worker.kill()
+    worker.wait(PATIENCE_S)
     assert works(clip)
 
 
-def test_a_hang_is_an_error_after_the_timeout_and_the_next_call_works(clip: Path, pid: int) -> None:
-    os.kill(pid, signal.SIGSTOP)
+def test_a_hang_is_an_error_after_the_timeout_and_the_next_call_works(clip: Path, decoder: Decoder) -> None:
+    worker = psutil.Process(decoder.pid)
     with pytest.raises(ClipError, match=r"clip\.avi: the decoder made no progress for 0\.3 s"):
-        sample_frames(clip, 4, timeout_s=0.3)
-    assert is_gone(pid)
-    assert works(clip)
+        decoder.sample(clip, 4, timeout_s=0.3, transform=HANG)
+    until_ended(worker)
+    assert works(clip, decoder.sample)
 
 
-def test_an_interrupted_call_leaves_nothing_behind(clip: Path, pid: int) -> None:
-    os.kill(pid, signal.SIGSTOP)
-    threading.Timer(0.2, os.kill, (os.getpid(), signal.SIGINT)).start()
+def test_an_interrupted_call_leaves_nothing_behind(clip: Path, decoder: Decoder) -> None:
+    worker = psutil.Process(decoder.pid)
     with pytest.raises(KeyboardInterrupt):
-        sample_frames(clip, 4)
-    assert is_gone(pid)
-    assert works(clip)
+        decoder.sample(clip, 4, transform=INTERRUPT)
+    until_ended(worker)
+    assert works(clip, decoder.sample)
 
 
 def test_ctrl_c_in_a_terminal_makes_no_noise(clip: Path) -> None:
@@ -273,40 +257,55 @@ def test_ctrl_c_in_a_terminal_makes_no_noise(clip: Path) -> None:
         start_new_session=True,
     )
     assert process.stdout is not None
-    worker = int(process.stdout.readline())
+    worker = psutil.Process(int(process.stdout.readline()))
     os.killpg(process.pid, signal.SIGINT)
     out, err = process.communicate(timeout=PATIENCE_S)
     assert (process.returncode, out, err) == (0, b"", b"")
-    assert is_gone(worker)
+    until_ended(worker)
 
 
-def test_the_worker_ends_with_a_parent_that_was_killed(clip: Path) -> None:
-    done = run_script(
-        """
-        import os, signal, sys
+def test_the_worker_ends_with_a_parent_that_is_killed(clip: Path) -> None:
+    source = """
+        import sys
         from pllava_cli.video.reader import decoder_pid, sample_frames
         sample_frames(sys.argv[1], 2)
         print(decoder_pid(), flush=True)
-        os.kill(os.getpid(), signal.SIGKILL)
+        sys.stdin.read()
+    """
+    command = [sys.executable, "-c", textwrap.dedent(source), str(clip)]
+    with subprocess.Popen(command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as parent:
+        assert parent.stdout is not None
+        worker = psutil.Process(int(parent.stdout.readline()))
+        parent.kill()
+    until_ended(worker)
+
+
+def test_a_fork_gets_a_worker_of_its_own(clip: Path) -> None:
+    done = run_script(
+        """
+        import os, sys
+        from pllava_cli.video.reader import decoder_pid, sample_frames, stop_decoder
+
+        def works():
+            frames, _, report = sample_frames(sys.argv[1], 8)
+            return frames[:, 0, 0, 0].tolist() == report.indices
+
+        assert works()
+        pid = decoder_pid()
+        child = os.fork()
+        if child == 0:
+            code = 1
+            try:
+                code = 0 if works() and decoder_pid() != pid else 2
+                stop_decoder()
+            finally:
+                os._exit(code)
+        assert os.waitpid(child, 0)[1] == 0
+        assert works() and decoder_pid() == pid
         """,
         clip,
     )
-    assert done.returncode == -signal.SIGKILL
-    assert is_gone(int(done.stdout))
-
-
-def test_a_fork_gets_a_worker_of_its_own(clip: Path, pid: int) -> None:
-    child = os.fork()
-    if child == 0:
-        code = 1
-        try:
-            code = 0 if works(clip) and decoder_pid() != pid else 2
-            stop_decoder()
-        finally:
-            os._exit(code)
-    assert os.waitpid(child, 0)[1] == 0
-    assert works(clip)
-    assert decoder_pid() == pid
+    assert done.returncode == 0, done.stderr.decode()
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="counts descriptors in /proc")
@@ -317,7 +316,7 @@ def test_many_calls_keep_no_descriptors_and_no_memory(clip: Path, pid: int) -> N
     before, memory = usage(), psutil.Process(pid).memory_info().rss
     for _ in range(60):
         sample_frames(clip, 200)  # 1.8 MB
-    assert eventually(lambda: all(now <= then for now, then in zip(usage(), before, strict=True)))
+    until(lambda: all(now <= then for now, then in zip(usage(), before, strict=True)))
     assert psutil.Process(pid).memory_info().rss - memory < 20 << 20
 
 
@@ -327,11 +326,13 @@ def test_the_decoder_s_memory_is_bounded(clip: Path, tmp_path: Path) -> None:
     stop_decoder()  # one that has decoded has memory left
     sample_frames(clip, 1)
     worker = psutil.Process(decoder_pid())
-    assert worker.rlimit(psutil.RLIMIT_DATA)[0] <= MAX_DECODER_BYTES
-    worker.rlimit(psutil.RLIMIT_DATA, (1 << 20, psutil.RLIM_INFINITY))
+    soft, hard = worker.rlimit(psutil.RLIMIT_DATA)
+    assert soft <= MAX_DECODER_BYTES
+    worker.rlimit(psutil.RLIMIT_DATA, (1 << 20, hard))
     with pytest.raises(ClipError):
         sample_frames(large, 8)
-    worker.rlimit(psutil.RLIMIT_DATA, (MAX_DECODER_BYTES, psutil.RLIM_INFINITY))
+    with suppress(psutil.NoSuchProcess):  # it may not have survived that
+        worker.rlimit(psutil.RLIMIT_DATA, (soft, hard))
     assert works(clip)
 
 

@@ -1,5 +1,6 @@
 """The fast path shows exactly what a full decode shows, or refuses."""
 
+import gc
 import os
 import random
 import shutil
@@ -191,7 +192,8 @@ def test_without_memory_files_a_temporary_file_serves(
 def test_no_descriptor_is_left_open(corpus: Path) -> None:
     clip = open_spliced(corpus / "hevc_open_gop.mp4")
     clip.read([5, 100])
+    gc.collect()  # what other tests have left open goes now, and not in between
     before = len(list(Path("/proc/self/fd").iterdir()))
     for _ in range(20):
         open_spliced(corpus / "hevc_open_gop.mp4").read([5, 100])
-    assert len(list(Path("/proc/self/fd").iterdir())) == before
+    assert len(list(Path("/proc/self/fd").iterdir())) <= before

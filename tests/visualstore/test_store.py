@@ -48,6 +48,12 @@ class Disk:
         return SimpleNamespace(total=self.TOTAL, free=self.free - kept)
 
 
+@pytest.fixture(autouse=True)
+def roomy(monkeypatch: pytest.MonkeyPatch) -> None:
+    """However full the disk of this machine is."""
+    monkeypatch.setattr(module.shutil, "disk_usage", lambda _: SimpleNamespace(total=10**12, free=10**12))
+
+
 @pytest.fixture
 def told() -> list[str]:
     return []

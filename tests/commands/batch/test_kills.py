@@ -2,17 +2,14 @@
 
 import os
 import signal
-import subprocess
-import sys
-import time
 from pathlib import Path
 
 import pytest
 
-from tests.commands.batch.conftest import CLIPS, FEW, answers, environment, latest, records
+from tests.batch.halting import halted
+from tests.commands.batch.conftest import CLIPS, FEW, answers, latest, records
 from tests.commands.results import Run
-
-PATIENCE_S = 120.0
+from tests.processes import PATIENCE_S
 
 
 @pytest.fixture
@@ -23,29 +20,15 @@ def many(made: Path, clips: Path) -> Path:
     return clips
 
 
-def start(checkpoint: Path, *words: str) -> subprocess.Popen[bytes]:
-    command = [sys.executable, "-m", "pllava_cli", "batch", "--model", str(checkpoint), *FEW, "clips"]
-    return subprocess.Popen(
-        [*command, "-o", "out.jsonl", "--batch-size", "1", *words], env=environment(), stderr=subprocess.PIPE
-    )
-
-
-def wait_for_lines(process: subprocess.Popen[bytes], count: int) -> None:
-    deadline = time.monotonic() + PATIENCE_S
-    file = Path("out.jsonl")
-    while process.poll() is None and (not file.exists() or file.read_bytes().count(b"\n") < count):
-        assert time.monotonic() < deadline
-        time.sleep(0.001)
+def words(checkpoint: Path) -> list[str]:
+    return ["batch", "--model", str(checkpoint), *FEW, "clips", "-o", "out.jsonl", "--batch-size", "1"]
 
 
 def test_killed_at_any_moment_it_goes_on_where_it_was(checkpoint: Path, many: Path, run: Run) -> None:
-    killed = 0
-    for lines in (0, 2, 7):
-        with start(checkpoint) as process:
-            wait_for_lines(process, lines)
+    for whole in (0, 2, 5):
+        with halted(whole, *words(checkpoint)) as process:
             process.kill()
-        killed += process.returncode == -signal.SIGKILL
-    assert killed
+        assert process.returncode == -signal.SIGKILL
     assert run("clips", "-o", "out.jsonl", "--batch-size", "1").status == 3
     found = records(Path("out.jsonl"))
     good = [each for each in found if each["status"] == "ok"]
@@ -58,9 +41,9 @@ def test_killed_at_any_moment_it_goes_on_where_it_was(checkpoint: Path, many: Pa
 def test_a_signal_lets_it_finish_what_is_under_way(
     checkpoint: Path, many: Path, number: signal.Signals, status: int
 ) -> None:
-    with start(checkpoint) as process:
-        wait_for_lines(process, 2)
+    with halted(2, *words(checkpoint)) as process:
         process.send_signal(number)
+        process.send_signal(signal.SIGCONT)
         _, err = process.communicate(timeout=PATIENCE_S)
     assert process.returncode == status, err
     assert b"Traceback" not in err and b"finishing what is under way" in err

@@ -2,6 +2,7 @@
 
 import socket
 import time
+from contextlib import suppress
 from http.client import HTTPConnection, HTTPException
 from threading import Thread
 from types import SimpleNamespace
@@ -23,6 +24,7 @@ from tests.evaluation.judge_server import (
     sends,
     serving,
 )
+from tests.processes import PATIENCE_S
 
 BODY = b'{"messages": [{"role": "user", "content": "?"}]}'
 
@@ -97,7 +99,7 @@ def test_what_is_on_this_machine(host: str, is_here: bool) -> None:
 
 def test_a_request_arrives_and_its_answer_comes_back() -> None:
     with serving(says("fine")) as server:
-        answer = Endpoint.parse(server.url).post(BODY, {"X-Own": "1"}, 5.0)
+        answer = Endpoint.parse(server.url).post(BODY, {"X-Own": "1"}, PATIENCE_S)
     assert answer.status == 200 and b"fine" in answer.body
     assert answer.headers["content-type"] == "application/json"
     assert server.paths == ["/v1/chat/completions"] and server.headers[0]["x-own"] == "1"
@@ -105,7 +107,7 @@ def test_a_request_arrives_and_its_answer_comes_back() -> None:
 
 def test_an_answer_may_come_in_pieces() -> None:
     with serving(in_pieces(b'{"choices": []}')) as server:
-        assert Endpoint.parse(server.url).post(BODY, {}, 5.0).body == b'{"choices": []}'
+        assert Endpoint.parse(server.url).post(BODY, {}, PATIENCE_S).body == b'{"choices": []}'
 
 
 @pytest.mark.parametrize("name", ["http_proxy", "HTTP_PROXY", "all_proxy"])
@@ -113,14 +115,14 @@ def test_no_proxy_is_asked_for_this_machine(name: str, monkeypatch: pytest.Monke
     monkeypatch.setenv(name, "http://127.0.0.1:9")  # the discard port: nobody is there
     monkeypatch.delenv("no_proxy", raising=False)
     with serving() as server:
-        assert Endpoint.parse(server.url).post(BODY, {}, 5.0).status == 200
+        assert Endpoint.parse(server.url).post(BODY, {}, PATIENCE_S).status == 200
 
 
 def test_a_proxy_is_asked_for_other_machines(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("no_proxy", raising=False)
     with serving() as proxy:
         monkeypatch.setenv("http_proxy", f"http://127.0.0.1:{proxy.port}")
-        assert Endpoint.parse("http://judge.example/v1").post(BODY, {}, 5.0).status == 200
+        assert Endpoint.parse("http://judge.example/v1").post(BODY, {}, PATIENCE_S).status == 200
     assert proxy.paths == ["http://judge.example/v1/chat/completions"]
 
 
@@ -131,7 +133,9 @@ def test_statuses_are_answers_too_and_redirects_are_not_followed() -> None:
             sends(307, b"", Location=other.url),
             sends(302, Location=other.url),
         ]
-        found = [Endpoint.parse(server.url).post(BODY, {"Authorization": "Bearer k"}, 5.0) for _ in range(3)]
+        found = [
+            Endpoint.parse(server.url).post(BODY, {"Authorization": "Bearer k"}, PATIENCE_S) for _ in range(3)
+        ]
     assert [each.status for each in found] == [500, 307, 302] and found[0].body == b"oh"
     assert len(server.asked) == 3 and not other.asked
 
@@ -166,7 +170,7 @@ def test_statuses_are_answers_too_and_redirects_are_not_followed() -> None:
 def test_an_answer_that_is_not_whole_is_none(act: object, kind: str, words: str) -> None:
     with serving(act) as server:  # type: ignore[arg-type]
         with pytest.raises(ExchangeError, match=words) as caught:
-            Endpoint.parse(server.url).post(BODY, {}, 0.2 if kind == "slow" else 5.0)
+            Endpoint.parse(server.url).post(BODY, {}, 0.2 if kind == "slow" else PATIENCE_S)
         assert caught.value.kind == kind
 
 
@@ -191,7 +195,7 @@ def test_nobody_is_there() -> None:
         taken.bind(("127.0.0.1", 0))  # and does not listen
         address = Endpoint.parse(f"http://127.0.0.1:{taken.getsockname()[1]}/v1")
         with pytest.raises(ExchangeError, match="refused") as caught:
-            address.post(BODY, {}, 5.0)
+            address.post(BODY, {}, PATIENCE_S)
     assert caught.value.kind == "unreachable"
 
 
@@ -204,37 +208,37 @@ def test_a_name_that_leads_nowhere(host: str, monkeypatch: pytest.MonkeyPatch) -
         monkeypatch.setattr(socket, "getaddrinfo", unknown)
         monkeypatch.setenv("no_proxy", "*")
     with pytest.raises(ExchangeError) as caught:
-        Endpoint.parse(f"http://{host}/v1").post(BODY, {}, 5.0)
+        Endpoint.parse(f"http://{host}/v1").post(BODY, {}, PATIENCE_S)
     assert caught.value.kind == "unreachable"
+
+
+def say(listening: socket.socket, answer: bytes) -> None:
+    """Answer so whatever the next connection says, and hear it out: to close before would break it off."""
+
+    def speak() -> None:
+        connection, _ = listening.accept()
+        with connection, suppress(OSError):
+            connection.recv(1)
+            connection.sendall(answer)
+            while connection.recv(1 << 16):
+                pass
+
+    Thread(target=speak, daemon=True).start()
 
 
 def test_what_answers_without_encryption_is_not_trusted() -> None:
     with socket.create_server(("127.0.0.1", 0)) as listening:
-
-        def speak() -> None:
-            connection, _ = listening.accept()
-            with connection:
-                connection.recv(1000)
-                connection.sendall(b"HTTP/1.1 200 OK\r\n\r\n")
-
-        Thread(target=speak, daemon=True).start()
+        say(listening, b"HTTP/1.1 200 OK\r\n\r\n")
         with pytest.raises(ExchangeError) as caught:
-            Endpoint.parse(f"https://127.0.0.1:{listening.getsockname()[1]}/v1").post(BODY, {}, 5.0)
+            Endpoint.parse(f"https://127.0.0.1:{listening.getsockname()[1]}/v1").post(BODY, {}, PATIENCE_S)
     assert caught.value.kind == "untrusted" and "encrypted" in str(caught.value)
 
 
 def test_a_server_that_speaks_something_else() -> None:
     with socket.create_server(("127.0.0.1", 0)) as listening:
-
-        def speak() -> None:
-            connection, _ = listening.accept()
-            with connection:
-                connection.recv(10_000)
-                connection.sendall(b"\x00\xff\x01 not http at all\r\n" * 3)
-
-        Thread(target=speak, daemon=True).start()
+        say(listening, b"\x00\xff\x01 not http at all\r\n" * 3)
         with pytest.raises(ExchangeError) as caught:
-            Endpoint.parse(f"http://127.0.0.1:{listening.getsockname()[1]}/v1").post(BODY, {}, 5.0)
+            Endpoint.parse(f"http://127.0.0.1:{listening.getsockname()[1]}/v1").post(BODY, {}, PATIENCE_S)
     assert caught.value.kind == "broken" and "\n" not in str(caught.value)
 
 

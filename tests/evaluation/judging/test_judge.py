@@ -6,6 +6,7 @@ from threading import Event, Thread
 import pytest
 
 from pllava_cli.errors import UsageError
+from pllava_cli.evaluation.judging.endpoint import Answer, Endpoint
 from pllava_cli.evaluation.judging.judge import Judge, Stopped, key_for
 from pllava_cli.evaluation.judging.responses import MAX_PAUSE_S, Failure, retry_after_s
 from tests.evaluation.judge_server import (
@@ -18,8 +19,8 @@ from tests.evaluation.judge_server import (
     sends,
     serving,
     task,
-    until,
 )
+from tests.processes import PATIENCE_S, until
 
 LOCAL = "http://127.0.0.1:1/v1"
 
@@ -87,10 +88,21 @@ def test_what_passes_is_tried_again(name: str) -> None:
     assert len(server.asked) == 2 and server.asked[0] == server.asked[1]
 
 
-def test_what_is_slow_is_tried_again() -> None:
+def test_what_is_slow_is_tried_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    post = Endpoint.post
     with serving() as server:
+
+        def impatient_at_first(
+            self: Endpoint, body: bytes, headers: dict[str, str], timeout_s: float
+        ) -> Answer:
+            try:
+                return post(self, body, headers, timeout_s if server.asked else 0.2)
+            finally:
+                until(lambda: server.asked)
+
         server.planned = [hangs]
-        assert ask(server.judge(timeout_s=0.2))
+        monkeypatch.setattr(Endpoint, "post", impatient_at_first)
+        assert ask(server.judge())
     assert len(server.asked) == 2
 
 
@@ -119,10 +131,11 @@ def test_what_is_slow_is_tried_again() -> None:
 )
 def test_what_does_not_pass_is_told(act: Act, reason: str, tries: int, is_final: bool) -> None:
     with serving(act) as server:
-        judge = server.judge(retries=3, api_key="k-1", timeout_s=0.2 if act is hangs else 5.0)
+        judge = server.judge(retries=3, api_key="k-1", timeout_s=0.2 if act is hangs else PATIENCE_S)
         with pytest.raises(Failure) as caught:
             ask(judge)
         told = judge.failed(caught.value)
+        until(lambda: len(server.asked) >= tries)  # it may come to one only after the judge has given it up
     assert caught.value.reason.startswith(reason) and caught.value.is_final is is_final
     assert len(server.asked) == tries
     assert told.message.startswith(f"the judge at 127.0.0.1:{server.port} ") and told.hint
@@ -191,7 +204,7 @@ def test_waiting_ends_when_the_run_does() -> None:
         thread.start()
         until(lambda: len(server.asked) == 1)
         stop.set()
-        thread.join(10)
+        thread.join(PATIENCE_S)
     assert not thread.is_alive() and isinstance(outcome[0], Stopped)
 
 

@@ -28,8 +28,8 @@ from tests.evaluation.judge_server import (
     sends,
     serving,
     task,
-    until,
 )
+from tests.processes import until
 
 ROOT = Path(__file__).parents[3]
 TASKS = [task(number) for number in range(20)]
@@ -286,7 +286,7 @@ def test_killed_and_gone_on_with_nothing_is_lost_or_there_twice(tmp_path: Path) 
     with serving(slowly) as server:
         for count in (5, 25):
             run_apart = subprocess.Popen([sys.executable, "-c", KILLED, server.url, str(file)], cwd=ROOT)
-            until(lambda count=count: file.exists() and file.read_bytes().count(b"\n") >= count, 60)
+            until(lambda count=count: file.exists() and file.read_bytes().count(b"\n") >= count, run_apart)
             run_apart.kill()
             run_apart.wait()
         assert run(server, file, tasks) == {each.id: 4.0 for each in tasks}
@@ -302,7 +302,7 @@ def test_a_reply_that_comes_after_the_end_is_not_written(tmp_path: Path) -> None
             raise KeyboardInterrupt
 
     with serving() as server:
-        server.by_prompt["prompt 1"] = lambda handler: (server.end.wait(10), says("late")(handler))[0]
+        server.by_prompt["prompt 1"] = lambda handler: (server.end.wait(), says("late")(handler))[0]
         store = Store.open(file)
         with pytest.raises(KeyboardInterrupt):
             judge_all(TASKS[:2], server.judge(at_once=2), store, stops)

@@ -270,8 +270,9 @@ def test_without_matplotlib_the_rest_is_written(tmp_path: Path, monkeypatch: pyt
     assert check_alone((tmp_path / "sweep.html").read_text()).tags["svg"] == 1
 
 
-def test_drawing_leaves_no_trace_in_matplotlib(tmp_path: Path) -> None:
+def test_drawing_leaves_no_trace_in_matplotlib(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     matplotlib = pytest.importorskip("matplotlib")
+    monkeypatch.delitem(sys.modules, "matplotlib.pyplot", raising=False)
     matplotlib.rcParams["lines.linewidth"] = 7.5
     try:
         report.write_sweep(tmp_path, over_alpha(2))
