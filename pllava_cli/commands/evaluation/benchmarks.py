@@ -17,7 +17,7 @@ from pllava_cli.commands.evaluation.flags import (
     MvbenchFlags,
     VideoqaFlags,
 )
-from pllava_cli.commands.evaluation.given import absolute, names, sampled, scoring
+from pllava_cli.commands.evaluation.given import absolute, check_idle, names, sampled, scoring
 from pllava_cli.commands.options import takes
 from pllava_cli.errors import UsageError
 from pllava_cli.evaluation.asked import VIDEOQA, Asked
@@ -170,8 +170,7 @@ def captions(
     if flags.captions is None:
         return _put(terminal, flags, asked)
     made = absolute(flags.captions, "the file of captions", "name a .jsonl or .json file")
-    if flags.dry_run or flags.redo:
-        raise UsageError("--captions asks nothing", "leave --dry-run and --redo out")
+    check_idle(flags)
     return _put(terminal, flags, replace(asked, made=made))
 
 

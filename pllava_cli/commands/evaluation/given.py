@@ -3,6 +3,7 @@
 import os
 import re
 from collections.abc import Sequence
+from dataclasses import fields
 from pathlib import Path
 from typing import get_args
 
@@ -15,6 +16,8 @@ from pllava_cli.evaluation.benchmarks.sample import Sample
 from pllava_cli.evaluation.scoring.chosen_option import Scoring
 
 MOST_SAMPLED = 1_000_000
+_OF_REPORTS = {each.name for each in fields(SampleFlags)} | {"output", "decode_timeout", "offline"}
+"""What counts without a checkpoint, too; for a report clips are decoded."""
 LEAST_KEPT_GB, MOST_KEPT_GB = 0.1, 1_000_000
 
 
@@ -89,6 +92,20 @@ def names(flag: str, text: str | None) -> Sequence[str]:
     if text is not None and not found:
         raise UsageError(f"{flag} names nothing", "name some, with commas between, or leave it out")
     return found
+
+
+def check_idle(flags: EvalFlags) -> None:
+    """Refuse what only changes how a checkpoint answers, where captions are there already.
+
+    Raises:
+        UsageError: Something of the kind was typed.
+    """
+    typed = (each.name for each in fields(EvalFlags) if getattr(flags, each.name) != each.default)
+    if name := next((each for each in typed if each not in _OF_REPORTS), None):
+        option = f"--{name.replace('_', '-')}"
+        raise UsageError(
+            f"with --captions no checkpoint is run, and {option} means nothing", f"leave {option} out"
+        )
 
 
 def output(flags: EvalFlags, benchmark: str, of: str) -> Path:

@@ -42,7 +42,12 @@ from tests.commands.standin import Stage
         (["mc", "questions.jsonl", "-o", ""], "the name of the folder for the result is empty"),
         (["mc", "questions.jsonl", "--system", "see <image>"], "holds <image>"),
         (["captions", "questions.jsonl"], "the folder of the clips is not named"),
-        (["captions", "questions.jsonl", "--captions", "x.jsonl", "--dry-run"], "--captions asks nothing"),
+        (["captions", "questions.jsonl", "--captions", "x.jsonl", "--dry-run"], "--dry-run means nothing"),
+        (["captions", "questions.jsonl", "--captions", "x.jsonl", "--alpha", "4"], "--alpha means nothing"),
+        (
+            ["captions", "questions.jsonl", "--captions", "x.jsonl", "--no-keep-visual"],
+            "no checkpoint is run",
+        ),
         (
             ["judge", "nowhere", "--judge-url", "http://localhost:1/v1", "--judge-model", "m"],
             "holds no evaluation",
