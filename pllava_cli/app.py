@@ -214,8 +214,7 @@ def _report(terminal: Terminal, error: BaseException, words: Sequence[str]) -> i
 
 def _is_of_device(error: Exception) -> bool:
     """Whether a GPU failed, as one does that is lost or overheats; torch is not imported for it."""
-    torch = sys.modules.get("torch")
-    return torch is not None and isinstance(error, torch.AcceleratorError)
+    return isinstance(error, getattr(sys.modules.get("torch"), "AcceleratorError", ()))
 
 
 def _dashed_file(words: Sequence[str]) -> str:

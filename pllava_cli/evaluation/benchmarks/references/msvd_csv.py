@@ -66,6 +66,8 @@ def _told(row: Any) -> Told:
         raise EntryError("has more cells than the first line names; quote a sentence that holds a comma")
     name = checked_clip("_".join((row[key] or "").strip() for key in _NAMED_BY))
     sentence: str = row[_SENTENCE] or ""
-    if not sentence.isascii() and any("\udc80" <= letter <= "\udcff" for letter in sentence):
-        raise EntryError("is not UTF-8")
+    try:
+        sentence.encode()
+    except UnicodeEncodeError:
+        raise EntryError("is not UTF-8") from None
     return Told(None, name, [sentence])
